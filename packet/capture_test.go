@@ -1,0 +1,112 @@
+package packet_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tributary-net/tributary/packet"
+)
+
+// sharedCaptures returns the folder of captures with expected results, or skips.
+func sharedCaptures(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("TRIBUTARY_SHARED")
+	if dir == "" {
+		root, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+				break
+			}
+			if root == filepath.Dir(root) {
+				t.Fatal("no go.mod above the working directory")
+			}
+			root = filepath.Dir(root)
+		}
+		dir = filepath.Join(root, "..", "shared")
+	}
+	dir = filepath.Join(dir, "captures")
+	if _, err := os.Stat(dir); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("captures with expected results are missing: %v", err)
+		}
+		t.Skipf("no captures with expected results here: %v", err)
+	}
+	return dir
+}
+
+func readJSON(t testing.TB, file string, v any) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+func open(t testing.TB, file string) *packet.Reader {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	r, err := packet.NewReader(f)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return r
+}
+
+// Every capture of flow exports gives one UDP payload for each datagram that its
+// expected results count, of the length they tell.
+func TestDatagramsOfCaptures(t *testing.T) {
+	dir := filepath.Join(sharedCaptures(t), "flows")
+	files, _ := filepath.Glob(filepath.Join(dir, "*.pcap"))
+	if len(files) < 100 {
+		t.Fatalf("%d captures, want at least 100", len(files))
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".pcap"), func(t *testing.T) {
+			var want struct {
+				Datagrams int
+				Detail    []struct{ Len int } `json:"datagrams_detail"`
+			}
+			readJSON(t, strings.TrimSuffix(file, ".pcap")+".expected.json", &want)
+			r := packet.NewDatagramReader(open(t, file))
+			var g packet.Datagram
+			n := 0
+			for {
+				err := r.Next(&g)
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(g.Payload) != g.Length {
+					t.Errorf("datagram %d: %d bytes of %d", n, len(g.Payload), g.Length)
+				}
+				if n < len(want.Detail) && want.Detail[n].Len != g.Length {
+					t.Errorf("datagram %d: %d bytes, want %d", n, g.Length, want.Detail[n].Len)
+				}
+				if !g.Source.IsValid() || !g.Destination.IsValid() {
+					t.Errorf("datagram %d: addresses %v and %v", n, g.Source, g.Destination)
+				}
+				n++
+			}
+			if n != want.Datagrams {
+				t.Errorf("%d datagrams, want %d", n, want.Datagrams)
+			}
+		})
+	}
+}
