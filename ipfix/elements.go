@@ -1,0 +1,178 @@
+package ipfix
+
+import (
+	"iter"
+	"strconv"
+	"sync"
+)
+
+//go:generate go run elements_gen.go
+
+// Enterprise numbers with a meaning of their own.
+const (
+	// IANA is the enterprise number of the elements IANA registers: they carry none on the wire.
+	IANA uint32 = 0
+	// ReverseEnterprise marks the reverse of IANA's elements: 29305/1 counts the octets of the other direction (RFC 5103, 6.1).
+	ReverseEnterprise uint32 = 29305
+	// CERTEnterprise is the number of CERT at Carnegie Mellon (YAF). Its elements have their reverse at the same id plus 0x4000.
+	CERTEnterprise uint32 = 6871
+	// NtopEnterprise is the number of ntop (nProbe).
+	NtopEnterprise uint32 = 35632
+)
+
+// ntopV9Base is what nProbe adds to the id of an element of its own when it exports NetFlow v9, which knows no enterprise numbers.
+const ntopV9Base = 57472
+
+// certReverseBit tells a reverse element of CERT from its forward one.
+const certReverseBit = 0x4000
+
+// ElementID names an information element: the enterprise that defined it (0: IANA) and the number it gave. For
+// enterprise 0 an ID above 32767 is a NetFlow v9 field type outside IANA's range.
+type ElementID struct {
+	Enterprise uint32
+	ID         uint16
+}
+
+// String gives "153" for an element of IANA's and "35632/118" for one of an enterprise.
+func (id ElementID) String() string {
+	var buf [16]byte
+	b := buf[:0]
+	if id.Enterprise != IANA {
+		b = strconv.AppendUint(b, uint64(id.Enterprise), 10)
+		b = append(b, '/')
+	}
+	return string(strconv.AppendUint(b, uint64(id.ID), 10))
+}
+
+// Element describes an information element.
+type Element struct {
+	ElementID
+	Name      string // as registered, or as the vendor calls it
+	Type      DataType
+	Semantics Semantics
+	Units     Units
+}
+
+// LookupElement finds an element by enterprise number and id. Besides what the registry lists it resolves by rule:
+//   - 29305/n, the reverse of IANA's element n, named "reverse" and that name (RFC 5103, 6.1);
+//   - 6871/n with bit 0x4000 set, the reverse of CERT's element n;
+//   - 0/(57472+n), how nProbe says 35632/n in NetFlow v9.
+//
+// It does not allocate, may be called from several goroutines and takes some tens of nanoseconds.
+func LookupElement(enterprise uint32, id uint16) (Element, bool) {
+	switch enterprise {
+	case IANA:
+		if int(id) < len(ianaElements) {
+			e := ianaElements[id]
+			return e, e.Name != ""
+		}
+		if e, ok := registered()[ElementID{IANA, id}]; ok {
+			return *e, true
+		}
+		if id >= ntopV9Base {
+			if e, ok := registered()[ElementID{NtopEnterprise, id - ntopV9Base}]; ok {
+				alias := *e
+				alias.ElementID = ElementID{IANA, id}
+				return alias, true
+			}
+		}
+		return Element{}, false
+	case ReverseEnterprise:
+		if r := reversed(); int(id) < len(r) {
+			return r[id], r[id].Name != ""
+		}
+		return Element{}, false
+	}
+	if e, ok := registered()[ElementID{enterprise, id}]; ok {
+		return *e, true
+	}
+	return Element{}, false
+}
+
+// ElementByName finds an element by its name, exactly as spelt. Where several enterprises use one name IANA comes first,
+// then the lowest enterprise number. Reverse elements of IANA's are found too.
+func ElementByName(name string) (Element, bool) {
+	e, ok := named()[name]
+	if !ok {
+		return Element{}, false
+	}
+	return *e, true
+}
+
+// Elements yields every element the registry lists, ordered by enterprise and id. What LookupElement resolves by rule is
+// not repeated.
+func Elements() iter.Seq[Element] {
+	return func(yield func(Element) bool) {
+		for _, e := range ianaElements {
+			if e.Name != "" && !yield(e) {
+				return
+			}
+		}
+		for i := range otherElements {
+			if !yield(otherElements[i]) {
+				return
+			}
+		}
+	}
+}
+
+// registered indexes everything outside IANA's dense table, with CERT's reverse elements.
+var registered = sync.OnceValue(func() map[ElementID]*Element {
+	m := make(map[ElementID]*Element, len(otherElements)*5/4)
+	for i := range otherElements {
+		m[otherElements[i].ElementID] = &otherElements[i]
+	}
+	for i := range otherElements {
+		e := &otherElements[i]
+		if e.Enterprise != CERTEnterprise || e.ID&certReverseBit != 0 {
+			continue
+		}
+		id := ElementID{CERTEnterprise, e.ID | certReverseBit}
+		if m[id] == nil {
+			m[id] = &Element{id, reverseName(e.Name), e.Type, e.Semantics, e.Units}
+		}
+	}
+	return m
+})
+
+// reversed mirrors IANA's table.
+var reversed = sync.OnceValue(func() []Element {
+	r := make([]Element, len(ianaElements))
+	for i, e := range ianaElements {
+		if e.Name != "" {
+			e.Enterprise = ReverseEnterprise
+			e.Name = reverseName(e.Name)
+			r[i] = e
+		}
+	}
+	return r
+})
+
+var named = sync.OnceValue(func() map[string]*Element {
+	m := make(map[string]*Element, len(ianaElements)*2+len(otherElements))
+	add := func(e *Element) {
+		if e.Name != "" && m[e.Name] == nil {
+			m[e.Name] = e
+		}
+	}
+	for i := range ianaElements {
+		add(&ianaElements[i])
+	}
+	for i := range otherElements {
+		add(&otherElements[i])
+	}
+	r := reversed()
+	for i := range r {
+		add(&r[i])
+	}
+	return m
+})
+
+// reverseName turns octetDeltaCount into reverseOctetDeltaCount (RFC 5103, 6.1).
+func reverseName(name string) string {
+	c := name[0]
+	if 'a' <= c && c <= 'z' {
+		c -= 'a' - 'A'
+	}
+	return "reverse" + string(rune(c)) + name[1:]
+}
