@@ -1,0 +1,137 @@
+package commitlog
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+)
+
+// Durability says when a record counts as safe.
+type Durability int
+
+const (
+	// Fsync shows and acknowledges records once the disk has them.
+	Fsync Durability = iota
+	// PageCache shows and acknowledges records once the kernel has them, as Kafka does by default; a power cut or
+	// kernel crash can take the newest away.
+	PageCache
+)
+
+// TimestampType says whose clock a record's timestamp is.
+type TimestampType int8
+
+const (
+	// CreateTime keeps the producer's timestamps.
+	CreateTime TimestampType = iota
+	// LogAppendTime replaces them by the time of the append.
+	LogAppendTime
+)
+
+// LogConfig is the configuration of one log, named as Kafka's topic configuration. In a zero field the default of
+// [DefaultLogConfig] applies, except for retention, where Kafka's -1 and 0 keep their meaning.
+type LogConfig struct {
+	SegmentBytes       int64         // segment.bytes: a new segment before this size is passed; 1 KiB to 2 GiB - 1
+	SegmentAge         time.Duration // segment.ms: a new segment when the first record of the active one is this old
+	RetentionAge       time.Duration // retention.ms: below 0 keeps for ever; 0 is the default, not "nothing"
+	RetentionBytes     int64         // retention.bytes of this partition: below 0 or 0 is no limit
+	MaxMessageBytes    int           // max.message.bytes: largest batch
+	IndexIntervalBytes int           // index.interval.bytes: log bytes between two index entries
+	Compact            bool          // cleanup.policy has compact: exempt from retention by age and size
+	TimestampType      TimestampType // message.timestamp.type
+	DeleteRetention    time.Duration // delete.retention.ms: how long compaction will keep tombstones
+}
+
+// DefaultLogConfig returns Kafka's defaults.
+func DefaultLogConfig() LogConfig {
+	return LogConfig{
+		SegmentBytes:       1 << 30,
+		SegmentAge:         7 * 24 * time.Hour,
+		RetentionAge:       7 * 24 * time.Hour,
+		RetentionBytes:     -1,
+		MaxMessageBytes:    1<<20 + 12,
+		IndexIntervalBytes: 4096,
+		DeleteRetention:    24 * time.Hour,
+	}
+}
+
+const (
+	minSegmentBytes = 1024
+	maxSegmentBytes = math.MaxInt32 // positions in an offset index are int32
+)
+
+// filled returns c with zero fields replaced by d's and everything within its range.
+func (c LogConfig) filled(d LogConfig) LogConfig {
+	if c.SegmentBytes <= 0 {
+		c.SegmentBytes = d.SegmentBytes
+	}
+	c.SegmentBytes = min(max(c.SegmentBytes, minSegmentBytes), maxSegmentBytes)
+	if c.SegmentAge <= 0 {
+		c.SegmentAge = d.SegmentAge
+	}
+	if c.RetentionAge == 0 {
+		c.RetentionAge = d.RetentionAge
+	}
+	if c.RetentionBytes == 0 {
+		c.RetentionBytes = d.RetentionBytes
+	}
+	if c.MaxMessageBytes <= 0 {
+		c.MaxMessageBytes = d.MaxMessageBytes
+	}
+	if c.IndexIntervalBytes <= 0 {
+		c.IndexIntervalBytes = d.IndexIntervalBytes
+	}
+	if c.DeleteRetention <= 0 {
+		c.DeleteRetention = d.DeleteRetention
+	}
+	return c
+}
+
+// DirConfig configures a data directory.
+type DirConfig struct {
+	Path       string     // created when it is not there
+	FS         FS         // nil: the operating system's
+	Durability Durability // Fsync unless told otherwise
+	Defaults   LogConfig  // for logs found at opening that ConfigOf does not know; zero fields from DefaultLogConfig
+
+	// ConfigOf gives a recovered log its configuration before anything, retention above all, looks at it. Nil, or a
+	// false answer: Defaults.
+	ConfigOf func(topic string) (LogConfig, bool)
+
+	NodeID    int32  // node.id of meta.properties; another one there is ErrWrongNode
+	ClusterID string // cluster.id of meta.properties; empty takes what is there, or a new random one
+
+	ProducerExpiry    time.Duration // producer.id.expiration.ms; 0 is 24 h
+	MaxProducers      int           // producer ids one log remembers at most, the longest silent forgotten first; 0 is 10,000
+	RetentionInterval time.Duration // log.retention.check.interval.ms; 0 is 5 min, below 0 leaves it to EnforceRetention
+	FileDeleteDelay   time.Duration // between taking a segment out of the log and removing its files; 0 removes at once
+	FlushLanes        int           // logs that are being flushed at the same time, at most; 0 is 4
+
+	Logger *slog.Logger // nil: discard
+}
+
+func (c DirConfig) filled() (DirConfig, error) {
+	if c.Path == "" {
+		return c, fmt.Errorf("open data directory: no path")
+	}
+	if c.FS == nil {
+		c.FS = OSFS()
+	}
+	c.Defaults = c.Defaults.filled(DefaultLogConfig())
+	if c.ProducerExpiry <= 0 {
+		c.ProducerExpiry = 24 * time.Hour
+	}
+	if c.MaxProducers <= 0 {
+		c.MaxProducers = 10_000
+	}
+	if c.RetentionInterval == 0 {
+		c.RetentionInterval = 5 * time.Minute
+	}
+	if c.FlushLanes <= 0 {
+		c.FlushLanes = 4
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}

@@ -1,0 +1,170 @@
+package commitlog
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// Bounds for what a batch may unfold to when its records are looked at one by one.
+const (
+	maxUnfolded    = 1 << 30
+	maxSnappyBlock = 64 << 20
+	maxZstdWindow  = 64 << 20
+)
+
+// firstRecord finds the first record of a batch at or after offset low whose timestamp accept likes. Only looking up
+// a time needs it, so it may decompress. A batch that cannot be taken apart is answered for by its header.
+func firstRecord(f File, at place, low int64, accept func(ms int64) bool) (stamped, bool, error) {
+	var head [batchHeaderSize]byte
+	if err := readFull(f, head[:], at.pos); err != nil {
+		return stamped{}, false, fmt.Errorf("read batch header: %w", err)
+	}
+	h := header(head[:])
+	whole := stamped{offset: max(h.baseOffset(), low), timestamp: h.maxTimestamp()}
+	if h.logAppendTime() {
+		return whole, accept(h.maxTimestamp()), nil
+	}
+	body := io.NewSectionReader(f, at.pos+batchHeaderSize, at.size-batchHeaderSize)
+	r, done, err := unfold(h.codec(), body)
+	if err != nil {
+		return whole, accept(h.maxTimestamp()), nil
+	}
+	defer done()
+	in := bufio.NewReaderSize(io.LimitReader(r, maxUnfolded), 32<<10)
+	for range h.count() {
+		offsetDelta, timeDelta, err := nextRecord(in)
+		if err != nil {
+			return whole, accept(h.maxTimestamp()), nil
+		}
+		offset, ts := h.baseOffset()+offsetDelta, h.baseTimestamp()+timeDelta
+		if offset >= low && accept(ts) {
+			return stamped{offset: offset, timestamp: ts}, true, nil
+		}
+	}
+	return stamped{}, false, nil
+}
+
+// nextRecord reads what of a record comes before its key, and skips the rest.
+func nextRecord(in *bufio.Reader) (offsetDelta, timeDelta int64, err error) {
+	length, err := binary.ReadVarint(in)
+	if err != nil {
+		return 0, 0, err
+	}
+	if length < minRecordBytes-1 || length > maxUnfolded {
+		return 0, 0, fmt.Errorf("%w: record of %d bytes", ErrInvalidRecord, length)
+	}
+	if _, err = in.ReadByte(); err != nil { // attributes
+		return 0, 0, err
+	}
+	if timeDelta, err = binary.ReadVarint(in); err != nil {
+		return 0, 0, err
+	}
+	if offsetDelta, err = binary.ReadVarint(in); err != nil {
+		return 0, 0, err
+	}
+	rest := length - 1 - varintSize(timeDelta) - varintSize(offsetDelta)
+	if rest < 0 {
+		return 0, 0, fmt.Errorf("%w: record of %d bytes", ErrInvalidRecord, length)
+	}
+	_, err = in.Discard(int(rest))
+	return offsetDelta, timeDelta, err
+}
+
+func varintSize(v int64) int64 {
+	n := int64(1)
+	for u := uint64(v)<<1 ^ uint64(v>>63); u >= 0x80; u >>= 7 {
+		n++
+	}
+	return n
+}
+
+// unfold reads the records of a batch through its codec.
+func unfold(codec int, r io.Reader) (io.Reader, func(), error) {
+	switch codec {
+	case 0:
+		return r, func() {}, nil
+	case 1:
+		z, err := gzip.NewReader(r)
+		return z, func() {}, err
+	case 2:
+		b, err := io.ReadAll(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := unfoldSnappy(b)
+		return s, func() {}, err
+	case 3:
+		return lz4.NewReader(r), func() {}, nil
+	case codecZstd:
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	}
+	return nil, nil, fmt.Errorf("codec %d", codec)
+}
+
+// xerialHeader begins what snappy-java writes: blocks, each behind its length, after 16 bytes of magic and versions.
+var xerialHeader = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
+
+// unfoldSnappy reads a bare block, as some clients write, or snappy-java's frames, one block in memory at a time.
+func unfoldSnappy(b []byte) (io.Reader, error) {
+	if !bytes.HasPrefix(b, xerialHeader) {
+		out, err := snappyBlock(nil, b)
+		return bytes.NewReader(out), err
+	}
+	if len(b) < 16 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return &xerialReader{rest: b[16:]}, nil
+}
+
+func snappyBlock(dst, b []byte) ([]byte, error) {
+	n, err := snappy.DecodedLen(b)
+	if err != nil {
+		return nil, err
+	}
+	if n > maxSnappyBlock {
+		return nil, errors.New("snappy block too large")
+	}
+	return snappy.Decode(dst, b)
+}
+
+type xerialReader struct {
+	rest  []byte
+	block []byte // decoded, not yet read
+	space []byte
+}
+
+func (x *xerialReader) Read(p []byte) (int, error) {
+	for len(x.block) == 0 {
+		if len(x.rest) == 0 {
+			return 0, io.EOF
+		}
+		if len(x.rest) < 4 {
+			return 0, io.ErrUnexpectedEOF
+		}
+		n := int64(binary.BigEndian.Uint32(x.rest))
+		if n > int64(len(x.rest)-4) {
+			return 0, io.ErrUnexpectedEOF
+		}
+		out, err := snappyBlock(x.space, x.rest[4:4+n])
+		if err != nil {
+			return 0, err
+		}
+		x.block, x.space, x.rest = out, out[:cap(out)], x.rest[4+n:]
+	}
+	n := copy(p, x.block)
+	x.block = x.block[n:]
+	return n, nil
+}

@@ -1,0 +1,615 @@
+package commitlog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// recoverBuffer is how much of a segment is in memory while it is looked at.
+const recoverBuffer = 256 << 10
+
+// recoverLogs opens the logs of a directory, some at a time.
+func (d *Dir) recoverLogs(keys []partitionKey) error {
+	points, starts := d.readOffsets(fileRecoveryPoint), d.readOffsets(fileLogStart)
+	work := make(chan partitionKey)
+	var mu sync.Mutex
+	var first error
+	var wg sync.WaitGroup
+	for range min(max(runtime.GOMAXPROCS(0), 1), len(keys)) {
+		wg.Go(func() {
+			buf := make([]byte, recoverBuffer)
+			for k := range work {
+				point, known := points[k]
+				l, err := d.openLog(k, d.clean && known, point, starts[k], buf)
+				mu.Lock()
+				if l != nil {
+					d.logs[k] = l
+					d.nextID = max(d.nextID, l.producers.idMax+1)
+				}
+				if err != nil && first == nil {
+					first = fmt.Errorf("recover %s: %w", partitionDir(k), err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, k := range keys {
+		work <- k
+	}
+	close(work)
+	wg.Wait()
+	return first
+}
+
+// recovery is the opening of one log.
+type recovery struct {
+	*Log
+	buf       []byte
+	now       time.Time
+	bases     []int64 // of .log files
+	snapshots []int64
+	segments  []*segment
+	maxEpoch  int32 // largest epoch in a batch looked at
+}
+
+// openLog brings one log back. A nil error comes with a log; with an error whatever was opened is closed again.
+func (d *Dir) openLog(k partitionKey, clean bool, point, start int64, buf []byte) (*Log, error) {
+	r := &recovery{Log: d.newLog(k, d.file(partitionDir(k))), buf: buf, now: time.Now(), maxEpoch: -1}
+	if err := r.run(clean, point, start); err != nil {
+		for _, s := range r.segments {
+			s.release()
+		}
+		return nil, err
+	}
+	return r.Log, nil
+}
+
+func (r *recovery) run(clean bool, point, start int64) error {
+	if err := r.list(); err != nil {
+		return err
+	}
+	b, err := readAll(r.dir.fs, r.file(fileMetadata))
+	if err == nil {
+		r.topicID, err = decodeMetadata(b)
+	}
+	if err != nil {
+		r.dir.cfg.Logger.Warn("topic id not known", "topic", r.topic, "partition", r.partition, "err", err)
+	}
+	epochsKnown := r.readEpochs()
+
+	// Segments that retention was about to remove when it was interrupted.
+	for len(r.bases) > 1 && r.bases[1] <= start {
+		removeSegmentFiles(r.dir.fs, r.path, r.bases[0])
+		r.bases = r.bases[1:]
+	}
+	if len(r.bases) == 0 {
+		s, err := createSegment(r.dir.fs, r.path, start)
+		if err != nil {
+			return err
+		}
+		r.segments = append(r.segments, s)
+		r.bases = append(r.bases, start)
+		clean = false
+	}
+	for _, base := range r.bases[len(r.segments):] {
+		s, err := openSegmentFiles(r.dir.fs, r.path, base, os.O_RDWR)
+		if err != nil {
+			return err
+		}
+		r.segments = append(r.segments, s)
+		n, err := s.f.Size()
+		if err != nil {
+			return err
+		}
+		s.size.Store(min(n, maxSegmentBytes))
+	}
+	if err := r.checkSealed(); err != nil {
+		return err
+	}
+
+	end := int64(-1)
+	if clean {
+		if end, err = r.openTail(); err != nil {
+			return err
+		}
+		if clean = end == point; !clean {
+			r.dir.cfg.Logger.Warn("log does not end where it was closed", "topic", r.topic, "partition", r.partition, "offset", end, "closed", point)
+		}
+	}
+	if clean {
+		if err := r.replayProducers(end, end); err != nil {
+			return err
+		}
+	} else if end, err = r.repair(point); err != nil {
+		return err
+	}
+	if end < start {
+		// Everything left lies below the log start offset: begin anew there.
+		if end, err = start, r.restartAt(start); err != nil {
+			return err
+		}
+		clean = false
+	}
+	if err := r.settleEpochs(clean, epochsKnown, end); err != nil {
+		return err
+	}
+	r.low.Store(start)
+	r.setSegments(r.segments, end)
+	r.Log.epochs.raiseStart(r.low.Load())
+	r.Log.recovery = end // repair has synced it
+	r.touched = !clean
+	return nil
+}
+
+// list reads the directory and removes what an interrupted operation left.
+func (r *recovery) list() error {
+	entries, err := r.dir.fs.ReadDir(r.path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name, suffixDeleted) || strings.HasSuffix(e.Name, suffixTemp) || strings.HasSuffix(e.Name, ".cleaned") {
+			if err := r.dir.fs.Remove(r.file(e.Name)); err != nil {
+				return err
+			}
+			continue
+		}
+		if base, ok := parseSegmentName(e.Name, suffixLog); ok {
+			r.bases = append(r.bases, base)
+		}
+		if offset, ok := parseSegmentName(e.Name, suffixSnapshot); ok {
+			r.snapshots = append(r.snapshots, offset)
+		}
+	}
+	slices.Sort(r.bases)
+	slices.Sort(r.snapshots)
+	return nil
+}
+
+func (r *recovery) readEpochs() (known bool) {
+	b, err := readAll(r.dir.fs, r.file(fileEpochs))
+	if err == nil {
+		r.Log.epochs, err = decodeEpochs(b)
+	}
+	if err != nil {
+		r.dir.cfg.Logger.Warn("leader epochs read from the log", "topic", r.topic, "partition", r.partition, "err", err)
+	}
+	return err == nil && len(r.Log.epochs) > 0
+}
+
+// checkSealed looks at the indexes of all segments but the last, and makes those anew that cannot be right.
+func (r *recovery) checkSealed() error {
+	for i, s := range r.segments[:len(r.segments)-1] {
+		ok, err := s.openIndexes(r.bases[i+1] - 1)
+		if err != nil {
+			return err
+		}
+		if ok {
+			continue
+		}
+		if _, err := r.rebuild(s, -1, nil); err != nil {
+			return err
+		}
+		s.seal()
+		if err := s.sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openIndexes takes both index files as they are, when their sizes and last entries make sense.
+func (s *segment) openIndexes(maxLast int64) (ok bool, err error) {
+	for _, x := range [...]*sparseIndex{s.idx, s.tidx} {
+		n, err := x.f.Size()
+		if err != nil {
+			return false, err
+		}
+		if n%int64(x.entry) != 0 {
+			return false, nil
+		}
+		x.written = n / int64(x.entry)
+	}
+	var e [offsetEntrySize]byte
+	if some, err := s.idx.last(e[:]); err != nil {
+		return false, err
+	} else if some {
+		offset, pos := s.base+int64(int32(binary.BigEndian.Uint32(e[:]))), int64(int32(binary.BigEndian.Uint32(e[4:])))
+		if offset <= s.base && pos > 0 || offset > maxLast || offset < s.base || pos < 0 || pos >= s.size.Load() {
+			return false, nil
+		}
+	}
+	var t [timeEntrySize]byte
+	some, err := s.tidx.last(t[:])
+	if err != nil {
+		return false, err
+	}
+	if !some {
+		return s.size.Load() == 0, nil
+	}
+	s.maxTime = int64(binary.BigEndian.Uint64(t[:]))
+	s.maxTimeLast = s.base + int64(int32(binary.BigEndian.Uint32(t[8:])))
+	return s.maxTime >= 0 && s.maxTimeLast >= s.base && s.maxTimeLast <= maxLast, nil
+}
+
+// openTail finds the end of a log that was closed in order: from the last index entry on, batch by batch. It answers
+// -1 when anything is not as closing left it.
+func (r *recovery) openTail() (int64, error) {
+	s := r.segments[len(r.segments)-1]
+	size := s.size.Load()
+	ok, err := s.openIndexes(s.base + (1<<31 - 1))
+	if err != nil || !ok && size > 0 {
+		return -1, err
+	}
+	if size == 0 {
+		return s.base, nil
+	}
+	var pos int64
+	var e [offsetEntrySize]byte
+	if some, err := s.idx.last(e[:]); err != nil {
+		return -1, err
+	} else if some {
+		pos = int64(binary.BigEndian.Uint32(e[4:]))
+	}
+	end, reached := int64(-1), pos
+	in := newBatchReader(s.f, pos, size, r.buf)
+	for {
+		h, err := in.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if isDamage(err) {
+			return -1, nil
+		}
+		if err != nil {
+			return -1, err
+		}
+		end, reached = h.lastOffset()+1, in.pos
+		s.sinceIndex += h.size()
+	}
+	if reached != size {
+		return -1, nil
+	}
+	if h, ok, err := s.first(); err != nil {
+		return -1, err
+	} else if ok {
+		s.firstAppend = earlier(time.UnixMilli(h.maxTimestamp()), r.now)
+	}
+	return end, nil
+}
+
+// first is the header of the first batch.
+func (s *segment) first() (h header, ok bool, err error) {
+	err = s.scan(0, s.size.Load(), func(x header, _ int64) bool {
+		h, ok = slices.Clone(x), true
+		return false
+	})
+	return h, ok, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// repair looks at every batch from the segment that holds the recovery point on, and cuts the log at the first that
+// is not whole or does not follow the one before it. What is left is synced, since a log that only a process left
+// behind may still be in the page cache alone.
+func (r *recovery) repair(point int64) (end int64, err error) {
+	r.dir.counters.recoveredLogs.Add(1)
+	from := max(slicesLastLE(r.bases, point), 0)
+	snapshot, err := r.replayFrom(r.bases[from])
+	if err != nil {
+		return 0, err
+	}
+	end = r.bases[from]
+	last := len(r.segments) - 1
+	for i := from; i <= last; i++ {
+		s := r.segments[i]
+		if s.base != end {
+			// An unflushed tail before it is lost, so nothing in here was ever flushed or seen.
+			if err := r.dropFrom(i, "a gap before it"); err != nil {
+				return 0, err
+			}
+			break
+		}
+		var damaged bool
+		damaged, err := r.rebuild(s, end, func(h header) {
+			end = h.lastOffset() + 1
+			if h.producerID() >= 0 && h.baseOffset() >= snapshot {
+				r.producers.note(h, r.now)
+			}
+		})
+		if err != nil {
+			return 0, err
+		}
+		if damaged {
+			if err := s.f.Truncate(s.size.Load()); err != nil {
+				return 0, err
+			}
+			if err := r.dropFrom(i+1, "damage before it"); err != nil {
+				return 0, err
+			}
+		}
+		if i < len(r.segments)-1 {
+			s.seal()
+		} else {
+			_, _ = s.idx.write(), s.tidx.write()
+		}
+		if err := s.sync(); err != nil {
+			return 0, err
+		}
+		if damaged {
+			break
+		}
+	}
+	for _, offset := range r.snapshots {
+		if offset > end {
+			if err := r.dir.fs.Remove(r.file(segmentName(offset, suffixSnapshot))); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return end, r.dir.fs.SyncDir(r.path)
+}
+
+// dropFrom removes the segments from one on.
+func (r *recovery) dropFrom(i int, why string) error {
+	for _, s := range r.segments[i:] {
+		r.dir.cfg.Logger.Warn("segment removed", "topic", r.topic, "partition", r.partition, "offset", s.base, "bytes", s.size.Load(), "why", why)
+		r.dir.counters.cutBytes.Add(s.size.Load())
+		s.release()
+		removeSegmentFiles(r.dir.fs, r.path, s.base)
+		_ = r.dir.fs.Remove(r.file(segmentName(s.base, suffixSnapshot)))
+	}
+	r.segments, r.bases = r.segments[:i], r.bases[:i]
+	return nil
+}
+
+// restartAt leaves one empty segment at an offset.
+func (r *recovery) restartAt(offset int64) error {
+	if err := r.dropFrom(0, "it lies below the log start offset"); err != nil {
+		return err
+	}
+	s, err := createSegment(r.dir.fs, r.path, offset)
+	if err != nil {
+		return err
+	}
+	r.segments, r.bases = append(r.segments, s), append(r.bases, offset)
+	if err := s.sync(); err != nil {
+		return err
+	}
+	return r.dir.fs.SyncDir(r.path)
+}
+
+// rebuild reads a segment batch by batch, makes its indexes anew and sets its size to what is whole. With expect at
+// 0 or more the batches must follow one another from there. It says whether bytes are left that are not whole.
+func (r *recovery) rebuild(s *segment, expect int64, visit func(header)) (damaged bool, err error) {
+	size, err := s.f.Size()
+	if err != nil {
+		return false, err
+	}
+	for _, x := range [...]*sparseIndex{s.idx, s.tidx} {
+		if err := x.reset(); err != nil {
+			return false, err
+		}
+	}
+	s.maxTime, s.maxTimeLast, s.sinceIndex, s.firstAppend = noTimestamp, s.base, 0, time.Time{}
+	in := newBatchReader(s.f, 0, min(size, maxSegmentBytes), r.buf)
+	whole, next := int64(0), max(expect, s.base)
+	interval := r.Config().IndexIntervalBytes
+	var why error
+	for {
+		h, err := in.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil && (h.baseOffset() < next || expect >= 0 && h.baseOffset() != next || !s.fits(h.lastOffset())) {
+			err = fmt.Errorf("%w: base offset %d, expected %d", ErrCorrupt, h.baseOffset(), next)
+		}
+		if isDamage(err) {
+			why = err
+			break
+		}
+		if err != nil {
+			return false, err
+		}
+		s.note(h, whole, interval)
+		if s.firstAppend.IsZero() {
+			s.firstAppend = earlier(time.UnixMilli(h.maxTimestamp()), r.now)
+		}
+		r.maxEpoch = max(r.maxEpoch, h.leaderEpoch())
+		if visit != nil {
+			visit(h)
+		}
+		next, whole = h.lastOffset()+1, in.pos
+		r.dir.counters.recoveredBatches.Add(1)
+	}
+	s.size.Store(whole)
+	if whole == size {
+		return false, nil
+	}
+	if expect >= 0 {
+		r.dir.counters.cutBytes.Add(size - whole)
+	}
+	r.dir.cfg.Logger.Warn("segment damaged", "topic", r.topic, "partition", r.partition, "segment", s.base, "position", whole, "bytes", size-whole, "offset", next, "err", why)
+	return true, nil
+}
+
+// replayFrom loads the newest snapshot at or below an offset and notes what batches between the two say. It returns
+// the offset from which on batches are still to be noted.
+func (r *recovery) replayFrom(offset int64) (int64, error) {
+	usable := r.snapshots[:slicesLastLE(r.snapshots, offset)+1]
+	from := r.loadSnapshot(usable, r.now)
+	return from, r.noteBetween(from, offset)
+}
+
+// replayProducers brings the producers to the state at the log end.
+func (r *recovery) replayProducers(offset, end int64) error {
+	usable := r.snapshots[:slicesLastLE(r.snapshots, offset)+1]
+	return r.noteBetween(r.loadSnapshot(usable, r.now), end)
+}
+
+// noteBetween reads the headers of batches between two offsets, CRCs aside.
+func (r *recovery) noteBetween(from, to int64) error {
+	for i, s := range r.segments {
+		if s.base >= to || i+1 < len(r.bases) && r.bases[i+1] <= from {
+			continue
+		}
+		var pos int64
+		if s.base < from {
+			at, ok, err := s.find(from, s.size.Load())
+			if err != nil || !ok {
+				continue // what cannot be read has no say
+			}
+			pos = at.pos
+		}
+		err := s.scan(pos, s.size.Load(), func(h header, _ int64) bool {
+			if h.baseOffset() >= to {
+				return false
+			}
+			if h.producerID() >= 0 && h.baseOffset() >= from {
+				r.producers.note(h, r.now)
+			}
+			return true
+		})
+		if err != nil && !isDamage(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleEpochs brings the history of leader epochs in line with the log and, after an unclean stop, begins a new one,
+// durably: batches written from here on cannot be taken for those that a crash took away.
+func (r *recovery) settleEpochs(clean, known bool, end int64) error {
+	if clean && known {
+		return nil
+	}
+	if !known {
+		r.Log.epochs = nil
+		for _, s := range r.segments {
+			err := s.scan(0, s.size.Load(), func(h header, _ int64) bool {
+				if n := len(r.Log.epochs); n == 0 || h.leaderEpoch() > r.Log.epochs[n-1].epoch {
+					r.Log.epochs = append(r.Log.epochs, epochEntry{h.leaderEpoch(), h.baseOffset()})
+				}
+				return true
+			})
+			if err != nil && !isDamage(err) {
+				return err
+			}
+		}
+	}
+	next := r.maxEpoch
+	if len(r.Log.epochs) > 0 {
+		next = max(next, r.Log.epochs.latest())
+	}
+	r.Log.epochs.truncateEnd(end)
+	r.Log.epochs.assign(next+1, end)
+	return replaceFile(r.dir.fs, r.path, fileEpochs, r.Log.epochs.encode())
+}
+
+// slicesLastLE is the index of the last element at or below v; -1 when there is none.
+func slicesLastLE(sorted []int64, v int64) int {
+	i, found := slices.BinarySearch(sorted, v)
+	if found {
+		return i
+	}
+	return i - 1
+}
+
+// damage is an error of the contents, as opposed to one of the file system.
+func isDamage(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnsupportedFormat) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// batchReader reads batches and checks their CRCs with a fixed buffer, however large they claim to be.
+type batchReader struct {
+	f    File
+	buf  []byte
+	have []byte // read, not yet taken
+	at   int64  // in the file, of have's first byte
+	end  int64
+	pos  int64 // behind the last batch that was whole
+	head [batchHeaderSize]byte
+}
+
+func newBatchReader(f File, pos, end int64, buf []byte) *batchReader {
+	return &batchReader{f: f, buf: buf, at: pos, pos: pos, end: end}
+}
+
+// fill makes at least one byte available.
+func (r *batchReader) fill() error {
+	if len(r.have) > 0 {
+		return nil
+	}
+	n, err := r.f.ReadAt(r.buf[:min(int64(len(r.buf)), r.end-r.at)], r.at)
+	if n == 0 {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	r.have = r.buf[:n]
+	return nil
+}
+
+func (r *batchReader) take(n int64) []byte {
+	b := r.have[:min(n, int64(len(r.have)))]
+	r.have = r.have[len(b):]
+	r.at += int64(len(b))
+	return b
+}
+
+// next returns the header of the next batch, valid until the next call. io.EOF is the end; ErrCorrupt and
+// ErrUnsupportedFormat, or io.ErrUnexpectedEOF when the file got shorter, are damage.
+func (r *batchReader) next() (header, error) {
+	if r.at == r.end {
+		return nil, io.EOF
+	}
+	if r.end-r.at < batchHeaderSize {
+		return nil, fmt.Errorf("%w: %d bytes left over", ErrCorrupt, r.end-r.at)
+	}
+	for n := 0; n < batchHeaderSize; {
+		if err := r.fill(); err != nil {
+			return nil, err
+		}
+		n += copy(r.head[n:], r.take(int64(batchHeaderSize-n)))
+	}
+	h := header(r.head[:])
+	if h.magic() != 2 {
+		return nil, fmt.Errorf("%w: magic %d", ErrUnsupportedFormat, h.magic())
+	}
+	rest := h.size() - batchHeaderSize
+	if rest < 0 || rest > r.end-r.at {
+		return nil, fmt.Errorf("%w: batch of %d bytes, %d are left", ErrCorrupt, h.size(), r.end-r.at+batchHeaderSize)
+	}
+	if h.baseOffset() < 0 || h.lastDelta() < 0 || h.count() < 0 || h.leaderEpoch() < 0 {
+		return nil, fmt.Errorf("%w: base offset %d, last delta %d, %d records, epoch %d", ErrCorrupt, h.baseOffset(), h.lastDelta(), h.count(), h.leaderEpoch())
+	}
+	sum := crc32.Update(0, castagnoli, r.head[posAttributes:])
+	for rest > 0 {
+		if err := r.fill(); err != nil {
+			return nil, err
+		}
+		b := r.take(rest)
+		sum = crc32.Update(sum, castagnoli, b)
+		rest -= int64(len(b))
+	}
+	if sum != h.crc() {
+		return nil, fmt.Errorf("%w: CRC %08x, said to be %08x", ErrCorrupt, sum, h.crc())
+	}
+	r.pos = r.at
+	return h, nil
+}
