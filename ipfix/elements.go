@@ -16,12 +16,18 @@ const (
 	ReverseEnterprise uint32 = 29305
 	// CERTEnterprise is the number of CERT at Carnegie Mellon (YAF). Its elements have their reverse at the same id plus 0x4000.
 	CERTEnterprise uint32 = 6871
+	// CiscoEnterprise is the number of Cisco Systems.
+	CiscoEnterprise uint32 = 9
 	// NtopEnterprise is the number of ntop (nProbe).
 	NtopEnterprise uint32 = 35632
 )
 
-// ntopV9Base is what nProbe adds to the id of an element of its own when it exports NetFlow v9, which knows no enterprise numbers.
-const ntopV9Base = 57472
+// NetFlow v9 knows no enterprise numbers. Field types from 32768 on are how Cisco sends its own elements there (33000 is
+// 9/232), except that nProbe took what lies from 57472 on (57590 is 35632/118).
+const (
+	ciscoV9Base = 32768
+	ntopV9Base  = 57472
+)
 
 // certReverseBit tells a reverse element of CERT from its forward one.
 const certReverseBit = 0x4000
@@ -53,10 +59,18 @@ type Element struct {
 	Units     Units
 }
 
+// String gives the element's name, or its id when it has none.
+func (e Element) String() string {
+	if e.Name == "" {
+		return e.ElementID.String()
+	}
+	return e.Name
+}
+
 // LookupElement finds an element by enterprise number and id. Besides what the registry lists it resolves by rule:
 //   - 29305/n, the reverse of IANA's element n, named "reverse" and that name (RFC 5103, 6.1);
 //   - 6871/n with bit 0x4000 set, the reverse of CERT's element n;
-//   - 0/(57472+n), how nProbe says 35632/n in NetFlow v9.
+//   - 0/(57472+n) and 0/(32768+n), how nProbe and Cisco say 35632/n and 9/n in NetFlow v9.
 //
 // It does not allocate, may be called from several goroutines and takes some tens of nanoseconds.
 func LookupElement(enterprise uint32, id uint16) (Element, bool) {
@@ -69,14 +83,20 @@ func LookupElement(enterprise uint32, id uint16) (Element, bool) {
 		if e, ok := registered()[ElementID{IANA, id}]; ok {
 			return *e, true
 		}
-		if id >= ntopV9Base {
-			if e, ok := registered()[ElementID{NtopEnterprise, id - ntopV9Base}]; ok {
-				alias := *e
-				alias.ElementID = ElementID{IANA, id}
-				return alias, true
-			}
+		alias := ElementID{CiscoEnterprise, id - ciscoV9Base}
+		switch {
+		case id >= ntopV9Base:
+			alias = ElementID{NtopEnterprise, id - ntopV9Base}
+		case id < ciscoV9Base:
+			return Element{}, false
 		}
-		return Element{}, false
+		p, ok := registered()[alias]
+		if !ok {
+			return Element{}, false
+		}
+		e := *p
+		e.ElementID = ElementID{IANA, id}
+		return e, true
 	case ReverseEnterprise:
 		if r := reversed(); int(id) < len(r) {
 			return r[id], r[id].Name != ""
