@@ -41,6 +41,7 @@ const (
 	etherQinQ      = 0x88a8
 	etherERSPAN2   = 0x88be
 	etherERSPAN3   = 0x22eb
+	etherSGT       = 0x8909 // Cisco metadata: security group tags
 )
 
 // decoder is the state of one pass over a packet. Everything works on data[:end],
@@ -151,6 +152,8 @@ func (d *decoder) step(next uint32) uint32 {
 		return d.gre()
 	case etherERSPAN2, etherERSPAN3:
 		return d.erspan(next)
+	case etherSGT:
+		return d.securityGroup()
 	}
 	return nextDone
 }

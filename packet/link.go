@@ -142,6 +142,21 @@ func (d *decoder) vlan(tpid uint16) uint32 {
 	return d.typeOrLength(binary.BigEndian.Uint16(b[2:]))
 }
 
+// securityGroup passes over Cisco metadata: version, length in words, the options
+// of that length, and the type of what follows.
+func (d *decoder) securityGroup() uint32 {
+	b := d.data[d.off:d.end]
+	if len(b) < 2 {
+		return d.truncated()
+	}
+	size := 4 + int(b[1])*4
+	if len(b) < size {
+		return d.truncated()
+	}
+	d.off += size
+	return d.typeOrLength(binary.BigEndian.Uint16(b[size-2:]))
+}
+
 // IEEE 802.2, and its subnetwork access protocol.
 func (d *decoder) llc() uint32 {
 	b := d.data[d.off:d.end]

@@ -78,31 +78,30 @@ func (d *decoder) tunnel(k TunnelKind, id uint32) {
 	d.kind, d.id = k, id
 }
 
-// RFC 9293, 3.1.
+// RFC 9293, 3.1. Flags are not believed of a header that says it is too short.
 func (d *decoder) tcp(p *IP, b []byte) uint32 {
 	if len(b) < 20 {
 		if len(b) >= 4 {
 			d.ports(p, b)
 		}
-		if len(b) >= 14 {
+		if len(b) >= 14 && b[12]>>4 >= 5 {
 			p.TCPFlags = binary.BigEndian.Uint16(b[12:]) & 0x0fff
 			p.Seq, p.Ack = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
 			p.Known |= KnownTCP
 		}
 		return d.truncated()
 	}
-	b = b[:20:len(b)]
 	d.ports(p, b)
 	flags := binary.BigEndian.Uint16(b[12:])
-	p.Seq, p.Ack = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
-	p.TCPFlags = flags & 0x0fff
-	p.Window = binary.BigEndian.Uint16(b[14:])
-	p.Known |= KnownTCP
 	size := int(flags>>12) * 4
 	if size < 20 {
 		return d.malformed()
 	}
-	if size > cap(b) {
+	p.Seq, p.Ack = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
+	p.TCPFlags = flags & 0x0fff
+	p.Window = binary.BigEndian.Uint16(b[14:])
+	p.Known |= KnownTCP
+	if size > len(b) {
 		return d.truncated()
 	}
 	d.layer(LayerTCP, size)

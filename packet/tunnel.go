@@ -64,6 +64,13 @@ func (d *decoder) gre() uint32 {
 			return nextEthernet // type I has no header of its own
 		}
 		return etherERSPAN2
+	case etherSGT:
+		// Here the type of what follows comes first.
+		if b = b[size:]; len(b) < 4 || len(b) < 4+int(b[3])*4 {
+			return d.truncated()
+		}
+		d.off += 4 + int(b[3])*4
+		return uint32(binary.BigEndian.Uint16(b))
 	case etherIPv4, etherIPv6, etherTEB, etherMPLS, etherMPLSMulti, etherPPPInGRE, etherERSPAN3, etherVLAN, etherQinQ:
 		return uint32(proto)
 	}
