@@ -1,0 +1,259 @@
+package flow
+
+import (
+	"encoding/hex"
+	"math/bits"
+	"net/netip"
+	"strconv"
+	"unicode/utf8"
+)
+
+// jsonText holds, for each field, the text that opens its value, and for
+// goflow2's own fields the whole text of an absent one, all of them in one
+// string so that a run of absent fields is one copy.
+var jsonText = func() (t struct {
+	open     [numFields]string
+	absent   string
+	absentAt [numGoflow2 + 1]int
+},
+) {
+	var empty Record
+	for f := Field(0); f < numFields; f++ {
+		sep := ","
+		if f == 0 {
+			sep = "{"
+		}
+		t.open[f] = sep + strconv.Quote(fields[f].Name) + ":"
+		if f < numGoflow2 {
+			t.absentAt[f] = len(t.absent)
+			t.absent += string(appendJSONField([]byte(t.open[f]), &empty, f))
+		}
+	}
+	t.absentAt[numGoflow2] = len(t.absent)
+	return t
+}()
+
+// goflow2Words masks the fields that goflow2 has, all of which are in the first
+// word of the bitset.
+const goflow2Words = 1<<numGoflow2 - 1
+
+// AppendJSON appends r as one JSON object without a newline: all of goflow2's
+// fields, present or not, in its order and rendering, with proto_number and
+// etype_number beside proto and etype; then the fields of ours that are present;
+// then elements, as {"enterprise","id","value"} with the value in hexadecimal.
+func AppendJSON(dst []byte, r *Record) []byte {
+	// The rendering of these depends on other fields even when they are absent.
+	const derived = 1<<SrcNet | 1<<DstNet
+	next := Field(0)
+	for set := r.set[0]&goflow2Words | derived; set != 0; set &= set - 1 {
+		f := Field(bits.TrailingZeros64(set))
+		dst = append(dst, jsonText.absent[jsonText.absentAt[next]:jsonText.absentAt[f]]...)
+		dst = append(dst, jsonText.open[f]...)
+		dst = appendJSONField(dst, r, f)
+		next = f + 1
+	}
+	dst = append(dst, jsonText.absent[jsonText.absentAt[next]:]...)
+
+	own := [2]uint64{r.set[0] &^ goflow2Words, r.set[1]}
+	for w, set := range own {
+		for ; set != 0; set &= set - 1 {
+			f := Field(w<<6 | bits.TrailingZeros64(set))
+			dst = append(dst, jsonText.open[f]...)
+			dst = appendJSONField(dst, r, f)
+		}
+	}
+	if len(r.elements) > 0 {
+		dst = append(dst, `,"elements":[`...)
+		for i := range r.elements {
+			e := &r.elements[i]
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, `{"enterprise":`...)
+			dst = strconv.AppendUint(dst, uint64(e.Enterprise), 10)
+			dst = append(dst, `,"id":`...)
+			dst = strconv.AppendUint(dst, uint64(e.ID), 10)
+			dst = append(dst, `,"value":"`...)
+			dst = hex.AppendEncode(dst, e.Value)
+			dst = append(dst, `"}`...)
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}')
+}
+
+// appendJSONField appends the value of f, with quotes where it has them, and
+// the number beside a name.
+func appendJSONField(dst []byte, r *Record, f Field) []byte {
+	switch fields[f].Kind {
+	case KindUint, KindTime:
+		return strconv.AppendUint(dst, r.Uint(f), 10)
+	case KindEtype:
+		dst = append(appendPlain(append(dst, '"'), r, f), `","etype_number":`...)
+		return strconv.AppendUint(dst, r.Uint(f), 10)
+	case KindProto:
+		dst = append(appendPlain(append(dst, '"'), r, f), `","proto_number":`...)
+		return strconv.AppendUint(dst, r.Uint(f), 10)
+	case KindText:
+		return appendJSONString(dst, r.Bytes(f))
+	case KindUints:
+		dst = append(dst, '[')
+		for i, v := range r.Uints(f) {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = strconv.AppendUint(dst, uint64(v), 10)
+		}
+		return append(dst, ']')
+	case KindLayers:
+		dst = append(dst, '[')
+		for i, v := range r.Uints(f) {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(append(append(dst, '"'), Layer(v).String()...), '"')
+		}
+		return append(dst, ']')
+	case KindAddrs:
+		dst = append(dst, '[')
+		for i := range r.AddrCount(f) {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(r.AddrAt(f, i).AppendTo(append(dst, '"')), '"')
+		}
+		return append(dst, ']')
+	default:
+		return append(appendPlain(append(dst, '"'), r, f), '"')
+	}
+}
+
+// appendPlain appends the value of f as JSON has it, without quotes.
+func appendPlain(dst []byte, r *Record, f Field) []byte {
+	switch fields[f].Kind {
+	case KindType:
+		return append(dst, FlowType(r.Uint(f)).String()...)
+	case KindSource:
+		return append(dst, Source(r.Uint(f)).String()...)
+	case KindMAC:
+		return appendMAC(dst, r.Uint(f))
+	case KindEtype:
+		return append(dst, EtypeName(uint32(r.Uint(f)))...)
+	case KindProto:
+		return append(dst, ProtoName(uint32(r.Uint(f)))...)
+	case KindNet:
+		return appendNet(dst, r, f)
+	case KindAddr:
+		return appendAddr(dst, r, f)
+	case KindText:
+		return append(dst, r.Bytes(f)...)
+	case KindBytes:
+		return hex.AppendEncode(dst, r.Bytes(f))
+	default:
+		return appendJSONField(dst, r, f)
+	}
+}
+
+func appendAddr(dst []byte, r *Record, f Field) []byte {
+	if !r.Has(f) {
+		return dst
+	}
+	if r.num[f] == 4 {
+		return appendIPv4(dst, [4]byte(r.addr[f][:4]))
+	}
+	return netip.AddrFrom16(r.addr[f]).AppendTo(dst)
+}
+
+func appendIPv4(dst []byte, a [4]byte) []byte {
+	dst = append(dst, octets[a[0]]...)
+	dst = append(append(dst, '.'), octets[a[1]]...)
+	dst = append(append(dst, '.'), octets[a[2]]...)
+	return append(append(dst, '.'), octets[a[3]]...)
+}
+
+// octets holds the decimal text of every octet.
+var octets = func() (t [256]string) {
+	for i := range t {
+		t[i] = strconv.Itoa(i)
+	}
+	return t
+}()
+
+// appendNet appends the network that a prefix length makes of its address.
+// goflow2 prints "invalid Prefix" where there is no address or the length is
+// too great.
+func appendNet(dst []byte, r *Record, f Field) []byte {
+	a := r.Addr(SrcAddr)
+	if f == DstNet {
+		a = r.Addr(DstAddr)
+	}
+	n := r.Uint(f)
+	if n == 0 && a.Is4() {
+		return append(dst, "0.0.0.0/0"...)
+	}
+	p, err := a.Prefix(int(min(n, 255)))
+	if err != nil || !a.IsValid() {
+		return append(dst, "invalid Prefix"...)
+	}
+	return p.AppendTo(dst)
+}
+
+const hexDigits = "0123456789abcdef"
+
+func appendMAC(dst []byte, v uint64) []byte {
+	for shift := 40; shift >= 0; shift -= 8 {
+		b := byte(v >> shift)
+		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
+		if shift > 0 {
+			dst = append(dst, ':')
+		}
+	}
+	return dst
+}
+
+// appendJSONString appends s as a JSON string; octets that are not UTF-8 become
+// U+FFFD.
+func appendJSONString(dst, s []byte) []byte {
+	dst = append(dst, '"')
+	for len(s) > 0 {
+		c := s[0]
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < 0x20 || c == 0x7f:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		case c < utf8.RuneSelf:
+			dst = append(dst, c)
+		default:
+			c, n := utf8.DecodeRune(s)
+			dst = utf8.AppendRune(dst, c)
+			s = s[n:]
+			continue
+		}
+		s = s[1:]
+	}
+	return append(dst, '"')
+}
+
+// AppendKFlow appends r as KFlow's JSON object. Addresses that are absent are
+// 0.0.0.0 as there; IPv6 addresses, which KFlow does not have, stand in the same
+// places. time is the export time in ms since the epoch.
+func AppendKFlow(dst []byte, r *Record) []byte {
+	address := func(dst []byte, f Field) []byte {
+		if !r.Has(f) {
+			return append(dst, "0.0.0.0"...)
+		}
+		return appendAddr(dst, r, f)
+	}
+	dst = address(append(dst, `{"dvc":"`...), SamplerAddress)
+	dst = address(append(dst, `","src":"`...), SrcAddr)
+	dst = strconv.AppendUint(append(dst, `","srcp":`...), r.Uint(SrcPort), 10)
+	dst = address(append(dst, `,"dst":"`...), DstAddr)
+	dst = strconv.AppendUint(append(dst, `","dstp":`...), r.Uint(DstPort), 10)
+	dst = strconv.AppendUint(append(dst, `,"proto":`...), r.Uint(Proto), 10)
+	dst = strconv.AppendUint(append(dst, `,"flags":`...), r.Uint(TCPFlags), 10)
+	dst = strconv.AppendUint(append(dst, `,"bytes":`...), r.Uint(Bytes), 10)
+	dst = strconv.AppendUint(append(dst, `,"pkts":`...), r.Uint(Packets), 10)
+	dst = strconv.AppendUint(append(dst, `,"time":`...), r.Uint(TimeExport)/1e6, 10)
+	return append(dst, '}')
+}

@@ -1,0 +1,362 @@
+package flow
+
+import (
+	"math/bits"
+	"net/netip"
+)
+
+// Wire types of protocol buffers.
+const (
+	wireVarint = 0
+	wireFixed8 = 1
+	wireBytes  = 2
+	wireFixed4 = 5
+)
+
+// wireTag is a field's tag as it stands before the value.
+type wireTag struct {
+	tag  [3]byte
+	n    uint8
+	kind Kind
+	mask uint64 // cuts a number to the width of its protobuf type
+}
+
+var wireTags = func() (tags [numFields]wireTag) {
+	for f, info := range fields {
+		t := wireTag{kind: info.Kind, mask: 1<<32 - 1}
+		if info.Bits == 64 {
+			t.mask = 1<<64 - 1
+		}
+		wire := uint64(wireBytes)
+		if info.Kind <= KindNet {
+			wire = wireVarint
+		}
+		t.n = uint8(len(appendVarint(t.tag[:0], uint64(info.Number)<<3|wire)))
+		tags[f] = t
+	}
+	return tags
+}()
+
+func appendVarint(dst []byte, v uint64) []byte {
+	for v >= 0x80 {
+		dst = append(dst, byte(v)|0x80)
+		v >>= 7
+	}
+	return append(dst, byte(v))
+}
+
+// putVarint writes v at b[i:] and returns the index behind it. b has ten octets
+// from i on.
+func putVarint(b []byte, i int, v uint64) int {
+	for v >= 0x80 {
+		b[i] = byte(v) | 0x80
+		v >>= 7
+		i++
+	}
+	b[i] = byte(v)
+	return i + 1
+}
+
+// fixedSize bounds the encoding of all fields but lists, texts and elements:
+// three octets of tag and ten of number, or twenty for an address.
+const fixedSize = int(numFields) * 20
+
+// AppendProtobuf appends r as a protobuf message, without its length.
+func AppendProtobuf(dst []byte, r *Record) []byte {
+	if cap(dst)-len(dst) < fixedSize {
+		dst = append(dst, make([]byte, fixedSize)...)[:len(dst)]
+	}
+	b, i := dst[:cap(dst)], len(dst)
+	lists := [2]uint64{}
+	for w, set := range r.set {
+		for ; set != 0; set &= set - 1 {
+			f := Field(w<<6|bits.TrailingZeros64(set)) & 127
+			t := &wireTags[f]
+			switch {
+			case t.kind <= KindNet:
+				v := r.num[f] & t.mask
+				if v == 0 {
+					continue // proto3 leaves zero out
+				}
+				*(*[3]byte)(b[i : i+3]) = t.tag
+				i = putVarint(b, i+int(t.n), v)
+			case t.kind == KindAddr:
+				*(*[3]byte)(b[i : i+3]) = t.tag
+				i += int(t.n)
+				if r.num[f] == 4 {
+					b[i] = 4
+					copy(b[i+1:i+5], r.addr[f][:4])
+					i += 5
+				} else {
+					b[i] = 16
+					copy(b[i+1:i+17], r.addr[f][:])
+					i += 17
+				}
+			default:
+				lists[w] |= 1 << (f & 63)
+			}
+		}
+	}
+	dst = b[:i]
+	if lists != [2]uint64{} {
+		dst = appendLists(dst, r, lists)
+	}
+	for i := range r.elements {
+		dst = appendElement(dst, &r.elements[i])
+	}
+	return dst
+}
+
+func appendLists(dst []byte, r *Record, set [2]uint64) []byte {
+	for w, set := range set {
+		for ; set != 0; set &= set - 1 {
+			f := Field(w<<6 | bits.TrailingZeros64(set))
+			t := &wireTags[f]
+			switch t.kind {
+			case KindText, KindBytes:
+				v := r.Bytes(f)
+				if len(v) == 0 {
+					continue
+				}
+				dst = appendVarint(append(dst, t.tag[:t.n]...), uint64(len(v)))
+				dst = append(dst, v...)
+			case KindAddrs:
+				for _, a := range span(r.addrs, r.num[f]) {
+					dst = append(dst, t.tag[:t.n]...)
+					if ip := netip.AddrFrom16(a); ip.Is4In6() {
+						dst = append(dst, 4)
+						dst = append(dst, a[12:]...)
+					} else {
+						dst = append(dst, 16)
+						dst = append(dst, a[:]...)
+					}
+				}
+			default:
+				list := span(r.uints, r.num[f])
+				size := 0
+				for _, v := range list {
+					size += (bits.Len32(v|1) + 6) / 7
+				}
+				dst = appendVarint(append(dst, t.tag[:t.n]...), uint64(size))
+				for _, v := range list {
+					dst = appendVarint(dst, uint64(v))
+				}
+			}
+		}
+	}
+	return dst
+}
+
+// Field numbers inside the elements message.
+const (
+	elementEnterprise = 1
+	elementID         = 2
+	elementValue      = 3
+)
+
+func varintSize(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+func appendElement(dst []byte, e *Element) []byte {
+	size := 1 + varintSize(uint64(e.ID)) + 1 + varintSize(uint64(len(e.Value))) + len(e.Value)
+	if e.Enterprise != 0 {
+		size += 1 + varintSize(uint64(e.Enterprise))
+	}
+	dst = appendVarint(dst, elementsNumber<<3|wireBytes)
+	dst = appendVarint(dst, uint64(size))
+	if e.Enterprise != 0 {
+		dst = appendVarint(append(dst, elementEnterprise<<3|wireVarint), uint64(e.Enterprise))
+	}
+	dst = appendVarint(append(dst, elementID<<3|wireVarint), uint64(e.ID))
+	dst = appendVarint(append(dst, elementValue<<3|wireBytes), uint64(len(e.Value)))
+	return append(dst, e.Value...)
+}
+
+// AppendDelimited appends r as a protobuf message preceded by its length as a
+// varint, as goflow2 does.
+func AppendDelimited(dst []byte, r *Record) []byte {
+	start := len(dst)
+	dst = AppendProtobuf(append(dst, 0, 0), r)
+	n := len(dst) - start - 2
+	switch {
+	case n >= 1<<14:
+		// Rare: lists or elements beyond 16 KiB want a longer length.
+		size := varintSize(uint64(n))
+		dst = append(dst, make([]byte, size-2)...)
+		copy(dst[start+size:], dst[start+2:start+2+n])
+		putVarint(dst, start, uint64(n))
+	case n >= 0x80:
+		dst[start], dst[start+1] = byte(n)|0x80, byte(n>>7)
+	default:
+		dst[start] = byte(n)
+		copy(dst[start+1:], dst[start+2:])
+		dst = dst[:len(dst)-1]
+	}
+	return dst
+}
+
+// DecodeProtobuf reads one message, without its length, into r. Fields of an
+// unknown number are passed over. What r then references is memory of b.
+func DecodeProtobuf(b []byte, r *Record) error {
+	r.Reset()
+	for c := (wireCursor{b: b}); ; {
+		number, wire, ok := c.tag()
+		if !ok {
+			if c.bad {
+				return ErrFormat
+			}
+			return nil
+		}
+		f, known := fieldsByNumber[number]
+		switch wire {
+		case wireVarint:
+			v := c.varint()
+			if known && !c.bad {
+				decodeNumber(r, f, v)
+			}
+		case wireBytes:
+			v := c.bytes()
+			switch {
+			case c.bad:
+			case number == elementsNumber:
+				if !decodeElement(v, r) {
+					return ErrFormat
+				}
+			case known && !decodeBytes(r, f, v):
+				return ErrFormat
+			}
+		case wireFixed4:
+			c.skip(4)
+		case wireFixed8:
+			c.skip(8)
+		default:
+			return ErrFormat
+		}
+	}
+}
+
+var fieldsByNumber = func() map[uint64]Field {
+	m := make(map[uint64]Field, numFields)
+	for f := range fields {
+		m[uint64(fields[f].Number)] = Field(f)
+	}
+	return m
+}()
+
+func decodeNumber(r *Record, f Field, v uint64) {
+	switch k := fields[f].Kind; {
+	case k <= KindNet:
+		r.SetUint(f, v&wireTags[f].mask)
+	case k == KindUints || k == KindLayers:
+		r.AppendUint(f, uint32(v)) // a list that is not packed
+	}
+}
+
+func decodeBytes(r *Record, f Field, v []byte) bool {
+	switch fields[f].Kind {
+	case KindAddr:
+		a, ok := netip.AddrFromSlice(v)
+		if ok {
+			r.SetAddr(f, a)
+		}
+		return ok || len(v) == 0
+	case KindAddrs:
+		a, ok := netip.AddrFromSlice(v)
+		if ok {
+			r.AppendAddr(f, a)
+		}
+		return ok || len(v) == 0
+	case KindText, KindBytes:
+		r.SetBytes(f, v)
+	case KindUints, KindLayers:
+		for c := (wireCursor{b: v}); len(c.b) > 0; {
+			n := c.varint()
+			if c.bad {
+				return false
+			}
+			r.AppendUint(f, uint32(n))
+		}
+	}
+	return true
+}
+
+func decodeElement(b []byte, r *Record) bool {
+	var e Element
+	c := wireCursor{b: b}
+	for {
+		number, wire, ok := c.tag()
+		if !ok {
+			break
+		}
+		switch {
+		case wire == wireVarint:
+			v := c.varint()
+			switch number {
+			case elementEnterprise:
+				e.Enterprise = uint32(v)
+			case elementID:
+				e.ID = uint16(v)
+			}
+		case wire == wireBytes:
+			v := c.bytes()
+			if number == elementValue {
+				e.Value = v
+			}
+		default:
+			return false
+		}
+	}
+	r.elements = append(r.elements, e)
+	return !c.bad
+}
+
+// wireCursor reads protobuf's wire format; bad sticks.
+type wireCursor struct {
+	b   []byte
+	bad bool
+}
+
+func (c *wireCursor) fail() { c.bad, c.b = true, nil }
+
+func (c *wireCursor) varint() uint64 {
+	var v uint64
+	for i := 0; i < len(c.b) && i < 10; i++ {
+		v |= uint64(c.b[i]&0x7f) << (7 * i)
+		if c.b[i] < 0x80 {
+			c.b = c.b[i+1:]
+			return v
+		}
+	}
+	c.fail()
+	return 0
+}
+
+func (c *wireCursor) tag() (number uint64, wire int, ok bool) {
+	if len(c.b) == 0 {
+		return 0, 0, false
+	}
+	v := c.varint()
+	if c.bad || v>>3 == 0 {
+		c.fail()
+		return 0, 0, false
+	}
+	return v >> 3, int(v & 7), true
+}
+
+func (c *wireCursor) bytes() []byte {
+	n := c.varint()
+	if n > uint64(len(c.b)) {
+		c.fail()
+		return nil
+	}
+	v := c.b[:n:n]
+	c.b = c.b[n:]
+	return v
+}
+
+func (c *wireCursor) skip(n int) {
+	if n > len(c.b) {
+		c.fail()
+		return
+	}
+	c.b = c.b[n:]
+}
