@@ -1,0 +1,139 @@
+package collect
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/ipfix"
+	"github.com/tributary-net/tributary/packet"
+	"github.com/tributary-net/tributary/sflow"
+)
+
+// ErrProtocol says that a datagram is of no protocol that the decoder knows.
+var ErrProtocol = errors.New("no flow export protocol")
+
+// DecoderConfig bounds what a [Decoder] remembers. What gives way when a bound
+// is met is counted.
+type DecoderConfig struct {
+	MaxExporters int // addresses; the longest silent give way
+	MaxDomains   int // observation domains of one exporter
+	MaxTemplates int // templates of one domain
+	MaxPorts     int // exporters told apart behind one address and domain
+	MaxNames     int // samplers, interface names, application names of one exporter, each; further ones are not learnt
+}
+
+// DefaultDecoderConfig returns bounds that suit a large network.
+func DefaultDecoderConfig() DecoderConfig {
+	return DecoderConfig{MaxExporters: 16384, MaxDomains: 1024, MaxTemplates: 1024, MaxPorts: 64, MaxNames: 65536}
+}
+
+// Decoder decodes NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5, whichever a
+// datagram is, and remembers what exporters announce of themselves: templates,
+// sampling rates, names. It is a [flow.Decoder].
+type Decoder struct {
+	cfg       DecoderConfig
+	exporters atomic.Pointer[map[netip.Addr]*exporter]
+	scratches sync.Pool
+	// generation counts template announcements, so that one can be said to have
+	// come after another.
+	generation atomic.Uint64
+
+	mu      sync.Mutex // for those who replace exporters
+	evicted evicted
+}
+
+var _ flow.Decoder = (*Decoder)(nil)
+
+// NewDecoder returns a Decoder that knows no exporter yet.
+func NewDecoder(cfg DecoderConfig) *Decoder {
+	d := &Decoder{cfg: cfg}
+	d.exporters.Store(&map[netip.Addr]*exporter{})
+	d.scratches.New = func() any { return new(scratch) }
+	return d
+}
+
+// sflowVersion is the version of sFlow that is decoded.
+const sflowVersion = 5
+
+// scratch is memory that decoding one datagram needs, used again for the next.
+type scratch struct {
+	record   flow.Record
+	values   ipfix.Records
+	headers  packet.Headers
+	sflow    sflow.Datagram
+	options  []option
+	samplers *samplers
+	emit     func(*flow.Record) error
+}
+
+// Decode decodes one datagram; see [flow.Decoder]. A set that no template
+// describes, or that is malformed, does not cost the rest of the datagram: the
+// error tells of the first such thing once everything else has been decoded.
+func (d *Decoder) Decode(dg *flow.Datagram, emit func(*flow.Record) error) error {
+	e := d.exporter(dg.Exporter.Addr(), dg.Received.Unix())
+	e.count.datagrams.Add(1)
+	e.count.bytes.Add(uint64(len(dg.Payload)))
+
+	s := d.scratches.Get().(*scratch)
+	s.emit = emit
+	s.record.Reset()
+	s.record.SetUint(flow.TimeReceived, uint64(dg.Received.UnixNano()))
+	s.record.SetAddr(flow.SamplerAddress, e.addr)
+	err := d.decode(dg, e, s)
+	s.emit = nil
+	d.scratches.Put(s)
+
+	var stop stopError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &stop):
+		return stop.error
+	default:
+		e.count.malformed[reasonOf(err)].Add(1)
+		return err
+	}
+}
+
+// stopError wraps an error of emit on its way out.
+type stopError struct{ error }
+
+func reasonOf(err error) Reason {
+	switch {
+	case errors.Is(err, ErrProtocol):
+		return ReasonUnknown
+	case errors.Is(err, ipfix.ErrTruncated), errors.Is(err, sflow.ErrTruncated):
+		return ReasonTruncated
+	case errors.Is(err, ipfix.ErrTemplate):
+		return ReasonTemplate
+	case errors.Is(err, sflow.ErrMalformed):
+		return ReasonMalformed
+	}
+	return ReasonDecoder
+}
+
+// decode looks at the first octets: NetFlow and IPFIX begin with a version of
+// two octets, sFlow with one of four.
+func (d *Decoder) decode(dg *flow.Datagram, e *exporter, s *scratch) error {
+	b := dg.Payload
+	if len(b) < 4 {
+		return ErrProtocol
+	}
+	switch version := binary.BigEndian.Uint16(b); version {
+	case 1, 5, 7:
+		return d.decodeFixed(dg, e, s)
+	case 9:
+		return d.decodeV9(dg, e, s)
+	case ipfix.Version:
+		return d.decodeIPFIX(dg, e, s)
+	case 0:
+		if binary.BigEndian.Uint32(b) == sflowVersion {
+			return d.decodeSFlow(dg, e, s)
+		}
+	}
+	return ErrProtocol
+}

@@ -1,0 +1,308 @@
+package collect
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/ipfix"
+	"github.com/tributary-net/tributary/netflow"
+)
+
+// decodeFixed decodes NetFlow v1, v5 and v7.
+func (d *Decoder) decodeFixed(dg *flow.Datagram, e *exporter, s *scratch) error {
+	h, records, err := netflow.ParseHeader(dg.Payload)
+	if err != nil && records == nil {
+		return err
+	}
+	r := &s.record
+	switch h.Version {
+	case 1:
+		r.SetUint(flow.FlowSource, uint64(flow.SourceNetFlowV1))
+	case 5:
+		r.SetUint(flow.Type, uint64(flow.TypeNetFlowV5))
+		r.SetUint(flow.FlowSource, uint64(flow.SourceNetFlowV5))
+	case 7:
+		r.SetUint(flow.FlowSource, uint64(flow.SourceNetFlowV7))
+	}
+	exportNs := uint64(h.UnixSecs)*1e9 + uint64(h.UnixNsecs)
+	engine := uint32(h.EngineType)<<8 | uint32(h.EngineID)
+	r.SetUint(flow.SequenceNum, uint64(h.Sequence))
+	r.SetUint(flow.SamplingRate, uint64(h.SamplingInterval))
+	r.SetUint(flow.TimeExport, exportNs)
+	r.SetUint(flow.ObservationDomainID, uint64(engine))
+	r.SetUint(flow.Etype, flow.EtypeIPv4)
+
+	n := netflow.RecordLen(h.Version)
+	count := uint32(len(records) / n)
+	dom := d.domain(e, domainKey{version: h.Version, id: engine}, dg.Exporter.Port(), h.Sequence)
+	if h.Version != 1 { // which has no sequence numbers
+		dom.observe(h.Sequence, count, err == nil, &e.count)
+	}
+	e.count.records.Add(uint64(count))
+	names := e.names.Load()
+	base := r.Base()
+	x := export{version: 9, timeNs: exportNs, uptime: h.SysUptime}
+	var rec netflow.Record
+	for ; len(records) >= n; records = records[n:] {
+		rec.Decode(h.Version, records)
+		r.Rebase(base)
+		setFixed(&rec, h.Version, &x, r)
+		names.set(r)
+		if err := s.emit(r); err != nil {
+			return stopError{err}
+		}
+	}
+	return err
+}
+
+func setFixed(rec *netflow.Record, version uint16, x *export, r *flow.Record) {
+	r.SetAddr4(flow.SrcAddr, rec.SrcAddr)
+	r.SetAddr4(flow.DstAddr, rec.DstAddr)
+	r.SetAddr4(flow.NextHop, rec.NextHop)
+	r.SetUint(flow.InIf, uint64(rec.Input))
+	r.SetUint(flow.OutIf, uint64(rec.Output))
+	r.SetUint(flow.Packets, uint64(rec.Packets))
+	r.SetUint(flow.Bytes, uint64(rec.Octets))
+	start, _ := x.uptimeToNs(rec.First, 0)
+	end, _ := x.uptimeToNs(rec.Last, 0)
+	r.SetUint(flow.TimeFlowStart, start)
+	r.SetUint(flow.TimeFlowEnd, end)
+	r.SetUint(flow.SrcPort, uint64(rec.SrcPort))
+	r.SetUint(flow.DstPort, uint64(rec.DstPort))
+	r.SetUint(flow.TCPFlags, uint64(rec.TCPFlags))
+	r.SetUint(flow.Proto, uint64(rec.Proto))
+	r.SetUint(flow.IPTos, uint64(rec.Tos))
+	if version != 1 {
+		r.SetUint(flow.SrcAS, uint64(rec.SrcAS))
+		r.SetUint(flow.DstAS, uint64(rec.DstAS))
+		r.SetUint(flow.SrcNet, uint64(rec.SrcMask))
+		r.SetUint(flow.DstNet, uint64(rec.DstMask))
+	}
+}
+
+// decodeV9 decodes NetFlow v9. The count in the header is not looked at: some
+// exporters say too little there.
+func (d *Decoder) decodeV9(dg *flow.Datagram, e *exporter, s *scratch) error {
+	h, sets, err := netflow.ParseV9Header(dg.Payload)
+	if err != nil {
+		return err
+	}
+	r := &s.record
+	r.SetUint(flow.Type, uint64(flow.TypeNetFlowV9))
+	r.SetUint(flow.FlowSource, uint64(flow.SourceNetFlowV9))
+	r.SetUint(flow.SequenceNum, uint64(h.Sequence))
+	r.SetUint(flow.ObservationDomainID, uint64(h.SourceID))
+	x := export{version: 9, timeNs: uint64(h.UnixSecs) * 1e9, uptime: h.SysUptime}
+	r.SetUint(flow.TimeExport, x.timeNs)
+	dom := d.domain(e, domainKey{version: 9, id: h.SourceID}, dg.Exporter.Port(), h.Sequence)
+	dom.observe(h.Sequence, 1, true, &e.count)
+	m := message{d: d, e: e, dom: dom, s: s, x: &x, port: dg.Exporter.Port()}
+	return m.decode(sets)
+}
+
+// decodeIPFIX decodes an IPFIX message.
+func (d *Decoder) decodeIPFIX(dg *flow.Datagram, e *exporter, s *scratch) error {
+	h, sets, err := ipfix.ParseHeader(dg.Payload)
+	if err != nil && sets == nil {
+		return err
+	}
+	r := &s.record
+	r.SetUint(flow.Type, uint64(flow.TypeIPFIX))
+	r.SetUint(flow.FlowSource, uint64(flow.SourceIPFIX))
+	r.SetUint(flow.SequenceNum, uint64(h.Sequence))
+	r.SetUint(flow.ObservationDomainID, uint64(h.Domain))
+	dom := d.domain(e, domainKey{version: ipfix.Version, id: h.Domain}, dg.Exporter.Port(), h.Sequence)
+	x := export{version: ipfix.Version, timeNs: uint64(h.ExportTime) * 1e9, bootNs: dom.bootNs.Load()}
+	r.SetUint(flow.TimeExport, x.timeNs)
+	m := message{d: d, e: e, dom: dom, s: s, x: &x, port: dg.Exporter.Port()}
+	mErr := m.decode(sets)
+	dom.observe(h.Sequence, m.units, m.unknown == 0 && mErr == nil && err == nil, &e.count)
+	if err == nil {
+		err = mErr
+	}
+	return err
+}
+
+func (dom *domain) observe(number, units uint32, known bool, c *counters) {
+	dom.mu.Lock()
+	dom.seq.observe(number, units, known, c)
+	dom.mu.Unlock()
+}
+
+// message decodes the sets of one NetFlow v9 or IPFIX datagram.
+type message struct {
+	d    *Decoder
+	e    *exporter
+	dom  *domain
+	s    *scratch
+	x    *export
+	port uint16
+
+	units   uint32 // data records, of options too
+	unknown int    // data sets that no template describes
+}
+
+func (m *message) decode(b []byte) error {
+	base := m.s.record.Base()
+	m.s.samplers = samplersOf(m.e, m.dom)
+	// Options data that follow the records they speak of come first. A message
+	// like that is rare: mostly options have a message of their own.
+	if m.optionsBehind(b) {
+		err := m.sets(b, base, options)
+		if e := m.sets(b, base, templates|records); e != nil {
+			err = e
+		}
+		return err
+	}
+	return m.sets(b, base, options|templates|records)
+}
+
+// Parts of a message.
+type parts uint8
+
+const (
+	options   parts = 1 << iota // options templates and options data
+	templates                   // templates of records
+	records
+)
+
+// optionsBehind reports whether options data follow records in a message, or may
+// do so because the message announces an options template.
+func (m *message) optionsBehind(b []byte) bool {
+	sets, seen := ipfix.SetsOf(b), false
+	for set := (ipfix.Set{}); sets.Next(&set); {
+		if set.ID < ipfix.MinDataSetID {
+			if set.ID == m.optionsTemplateSet() {
+				return true
+			}
+			continue
+		}
+		if p := m.dom.program(set.ID); p == nil || !p.template.Options {
+			seen = true
+		} else if seen {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *message) optionsTemplateSet() uint16 {
+	if m.x.version == 9 {
+		return netflow.V9OptionsTemplateSetID
+	}
+	return ipfix.OptionsTemplateSetID
+}
+
+// sets decodes the given parts of all sets in b, and returns the first error, or
+// the one that ended it.
+func (m *message) sets(b []byte, base flow.Base, which parts) error {
+	sets := ipfix.SetsOf(b)
+	var first error
+	for set := (ipfix.Set{}); sets.Next(&set); {
+		err := m.set(set, base, which)
+		if _, stop := err.(stopError); stop { //nolint:errorlint // made by set
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return cmp.Or(first, sets.Err())
+}
+
+func (m *message) set(set ipfix.Set, base flow.Base, which parts) error {
+	if set.ID < ipfix.MinDataSetID {
+		part := templates
+		if set.ID == m.optionsTemplateSet() {
+			part = options
+		}
+		if which&part == 0 {
+			return nil
+		}
+		return m.templates(set)
+	}
+	p := m.dom.program(set.ID)
+	switch {
+	case p == nil:
+		if which&records != 0 {
+			m.unknown++
+			m.e.count.missingTemplates.Add(1)
+		}
+	case p.template.Options:
+		if which&options != 0 {
+			return m.options(p.template, set.Body)
+		}
+	case which&records != 0:
+		return m.records(p, set, base)
+	}
+	return nil
+}
+
+func (m *message) templates(set ipfix.Set) error {
+	define := func(t *ipfix.Template) {
+		m.e.count.templates.Add(1)
+		if t.Withdrawal() {
+			m.dom.withdraw(t)
+			return
+		}
+		m.d.define(m.e, m.dom, t, m.port)
+	}
+	switch {
+	case m.x.version == 9 && set.ID <= netflow.V9OptionsTemplateSetID:
+		return netflow.ParseV9Templates(set, define)
+	case m.x.version == ipfix.Version && (set.ID == ipfix.TemplateSetID || set.ID == ipfix.OptionsTemplateSetID):
+		return ipfix.ParseTemplates(set, define)
+	}
+	// RFC 7011, 3.3.2: other ids are reserved; such sets are passed over.
+	return fmt.Errorf("set of reserved id %d: %w", set.ID, ipfix.ErrTemplate)
+}
+
+func (m *message) records(p *program, set ipfix.Set, base flow.Base) error {
+	values := &m.s.values
+	values.Reset(p.template, set.Body)
+	r := &m.s.record
+	names := m.e.names.Load()
+	rate := m.s.samplers.base()
+	n := uint32(0)
+	for rec := values.Next(); rec != nil; rec = values.Next() {
+		n++
+		r.Rebase(base)
+		r.SetUint(flow.TemplateID, uint64(set.ID))
+		if rate != 0 {
+			r.SetUint(flow.SamplingRate, rate)
+		}
+		p.run(rec, values, m.x, m.s, r)
+		if len(names.interfaces)+len(names.applications) > 0 {
+			names.set(r)
+		}
+		if err := m.s.emit(r); err != nil {
+			m.count(n)
+			return stopError{err}
+		}
+	}
+	m.count(n)
+	return values.Err()
+}
+
+func (m *message) count(records uint32) {
+	m.units += records
+	m.e.count.records.Add(uint64(records))
+}
+
+func (m *message) options(t *ipfix.Template, body []byte) error {
+	values := &m.s.values
+	values.Reset(t, body)
+	found := m.s.options[:0]
+	for rec := values.Next(); rec != nil; rec = values.Next() {
+		found = append(found, readOption(t, rec, values))
+	}
+	m.units += uint32(len(found))
+	m.e.count.options.Add(uint64(len(found)))
+	m.d.learn(m.e, m.dom, found)
+	m.s.samplers = samplersOf(m.e, m.dom)
+	m.x.bootNs = m.dom.bootNs.Load()
+	clear(found) // they reference the datagram
+	m.s.options = found[:0]
+	return values.Err()
+}

@@ -1,0 +1,268 @@
+package collect
+
+import (
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/ipfix"
+	"github.com/tributary-net/tributary/netflow"
+)
+
+// samplers are the sampling rates that options data of a domain announced. They
+// do not change; a new rate makes a new one.
+type samplers struct {
+	byID map[uint64]uint64 // samplerId or selectorId
+	any  uint64            // announced without an id; 0: none was
+}
+
+func (s *samplers) empty() bool { return s.any == 0 && len(s.byID) == 0 }
+
+// base returns the rate of records that name no sampler: the one announced
+// without an id, or that of the only sampler there is; 0 when it is not known.
+func (s *samplers) base() uint64 {
+	if s.any == 0 && len(s.byID) == 1 {
+		for _, rate := range s.byID {
+			return rate
+		}
+	}
+	return s.any
+}
+
+// rate returns the rate of a sampler; 0 when it is not known. An id that nobody
+// announced has the domain's rate, if that has just one.
+func (s *samplers) rate(id uint64) uint64 {
+	if r, ok := s.byID[id]; ok {
+		return r
+	}
+	if len(s.byID) == 0 {
+		return s.any
+	}
+	return 0
+}
+
+// names are the names that options data of an exporter announced.
+type names struct {
+	interfaces   map[uint32][]byte
+	applications map[string][]byte
+}
+
+// option is what one options data record says, as far as it is of use.
+type option struct {
+	hasSampler, hasInterface bool
+	sampler                  uint64
+	rate, interval, space    uint64
+	size, population         uint64
+	probability              float64
+	ifIndex                  uint32
+	ifName, ifDescription    []byte
+	application, appName     []byte
+	bootMs                   uint64
+}
+
+// readOption reads an options data record.
+func readOption(t *ipfix.Template, rec []byte, values *ipfix.Records) (o option) {
+	off := 0
+	for i, f := range t.Fields {
+		var v []byte
+		if t.Variable {
+			v = values.Value(rec, i)
+		} else {
+			v = rec[off : off+int(f.Length)]
+			off += int(f.Length)
+		}
+		o.field(f.ElementID, v)
+	}
+	return o
+}
+
+func (o *option) field(id ipfix.ElementID, v []byte) {
+	if id.Enterprise == netflow.ScopeEnterprise {
+		if id.ID == netflow.ScopeInterface {
+			o.hasInterface, o.ifIndex = true, uint32(readUint(v))
+		}
+		return
+	}
+	if id.Enterprise != 0 {
+		return
+	}
+	number := uint64(0)
+	if len(v) <= 8 {
+		number = readUint(v)
+	}
+	switch id.ID {
+	case 10, 14: // ingressInterface, egressInterface
+		o.hasInterface, o.ifIndex = true, uint32(number)
+	case 34, 50: // samplingInterval, samplerRandomInterval
+		if number != 0 {
+			o.rate = number
+		}
+	case 48, 302: // samplerId, selectorId
+		o.hasSampler, o.sampler = true, number
+	case 82: // interfaceName
+		o.ifName = text(v)
+	case 83: // interfaceDescription
+		o.ifDescription = text(v)
+	case 95: // applicationId
+		o.application = v
+	case 96: // applicationName
+		o.appName = text(v)
+	case 160: // systemInitTimeMilliseconds
+		o.bootMs = number
+	case 305: // samplingPacketInterval
+		o.interval = number
+	case 306: // samplingPacketSpace
+		o.space = number
+	case 309: // samplingSize
+		o.size = number
+	case 310: // samplingPopulation
+		o.population = number
+	case 311: // samplingProbability
+		switch len(v) {
+		case 4:
+			o.probability = float64(math.Float32frombits(uint32(number)))
+		case 8:
+			o.probability = math.Float64frombits(number)
+		}
+	}
+}
+
+// text cuts the zeros off that pad a text to its fixed length.
+func text(v []byte) []byte {
+	for len(v) > 0 && v[len(v)-1] == 0 {
+		v = v[:len(v)-1]
+	}
+	return v
+}
+
+// samplingRate returns the rate that the record announces, 0 if it does not.
+func (o *option) samplingRate() uint64 {
+	switch {
+	case o.interval != 0:
+		return (o.interval + o.space) / o.interval
+	case o.size != 0 && o.population != 0:
+		return o.population / o.size
+	case o.probability > 0 && o.probability <= 1:
+		return uint64(math.Round(1 / o.probability))
+	}
+	return o.rate
+}
+
+// learn takes over what options data records of one set say.
+func (d *Decoder) learn(e *exporter, dom *domain, options []option) {
+	d.learnSamplers(e, dom, options)
+	changed := names{}
+	have := e.names.Load()
+	for i := range options {
+		o := &options[i]
+		if o.bootMs != 0 {
+			dom.bootNs.Store(o.bootMs * 1e6)
+		}
+		name := o.ifName
+		if len(name) == 0 {
+			name = o.ifDescription
+		}
+		if o.hasInterface && len(name) > 0 && !slices.Equal(have.interfaces[o.ifIndex], name) {
+			if changed.interfaces == nil {
+				changed.interfaces = make(map[uint32][]byte)
+			}
+			changed.interfaces[o.ifIndex] = slices.Clone(name)
+		}
+		if len(o.application) > 0 && len(o.appName) > 0 && !slices.Equal(have.applications[string(o.application)], o.appName) {
+			if changed.applications == nil {
+				changed.applications = make(map[string][]byte)
+			}
+			changed.applications[string(o.application)] = slices.Clone(o.appName)
+		}
+	}
+	if changed.interfaces == nil && changed.applications == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	have = e.names.Load()
+	e.names.Store(&names{
+		interfaces:   merge(have.interfaces, changed.interfaces, d.cfg.MaxNames, e),
+		applications: merge(have.applications, changed.applications, d.cfg.MaxNames, e),
+	})
+}
+
+// merge returns have with changed, of at most limit entries.
+func merge[K comparable](have, changed map[K][]byte, limit int, e *exporter) map[K][]byte {
+	if changed == nil {
+		return have
+	}
+	next := maps.Clone(have)
+	if next == nil {
+		next = make(map[K][]byte)
+	}
+	for k, v := range changed {
+		if _, ok := next[k]; !ok && len(next) >= limit {
+			e.count.optionsEvicted.Add(1)
+			continue
+		}
+		next[k] = v
+	}
+	return next
+}
+
+func (d *Decoder) learnSamplers(e *exporter, dom *domain, options []option) {
+	have := dom.samplers.Load()
+	var next *samplers
+	for i := range options {
+		o := &options[i]
+		rate := o.samplingRate()
+		if rate == 0 {
+			continue
+		}
+		if next == nil {
+			next = &samplers{byID: maps.Clone(have.byID), any: have.any}
+		}
+		switch {
+		case !o.hasSampler:
+			next.any = rate
+		case next.byID == nil:
+			next.byID = map[uint64]uint64{o.sampler: rate}
+		case len(next.byID) < d.cfg.MaxNames || next.byID[o.sampler] != 0:
+			next.byID[o.sampler] = rate
+		default:
+			e.count.optionsEvicted.Add(1)
+		}
+	}
+	if next == nil || next.any == have.any && maps.Equal(next.byID, have.byID) {
+		return
+	}
+	dom.samplers.Store(next)
+	e.samplers.Store(next)
+}
+
+// samplersOf returns the samplers that count for a domain: its own, or, where
+// it has announced none, those that another domain of the exporter announced
+// last. Some routers export from one domain and send their options from another.
+func samplersOf(e *exporter, dom *domain) *samplers {
+	s := dom.samplers.Load()
+	if s.empty() {
+		if other := e.samplers.Load(); other != nil {
+			return other
+		}
+	}
+	return s
+}
+
+// set adds the names that options data have announced for what r carries.
+func (n *names) set(r *flow.Record) {
+	if len(n.interfaces) > 0 {
+		if name := n.interfaces[uint32(r.Uint(flow.InIf))]; name != nil && r.Has(flow.InIf) {
+			r.SetBytes(flow.InIfName, name)
+		}
+		if name := n.interfaces[uint32(r.Uint(flow.OutIf))]; name != nil && r.Has(flow.OutIf) {
+			r.SetBytes(flow.OutIfName, name)
+		}
+	}
+	if len(n.applications) > 0 && !r.Has(flow.ApplicationName) {
+		if name := n.applications[string(r.Bytes(flow.ApplicationID))]; name != nil {
+			r.SetBytes(flow.ApplicationName, name)
+		}
+	}
+}

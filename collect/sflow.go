@@ -1,0 +1,177 @@
+package collect
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/sflow"
+)
+
+// decodeSFlow decodes an sFlow v5 datagram: each flow sample and each notice of
+// a discarded packet is one record of one packet.
+func (d *Decoder) decodeSFlow(dg *flow.Datagram, e *exporter, s *scratch) error {
+	sd := &s.sflow
+	if err := sd.Decode(dg.Payload); err != nil {
+		return err
+	}
+	r := &s.record
+	r.SetUint(flow.Type, uint64(flow.TypeSFlow5))
+	r.SetUint(flow.FlowSource, uint64(flow.SourceSFlow5))
+	r.SetUint(flow.SequenceNum, uint64(sd.Sequence))
+	r.SetAddr(flow.SamplerAddress, sd.Agent)
+	// A sample has no time of its own.
+	received := r.Uint(flow.TimeReceived)
+	r.SetUint(flow.TimeFlowStart, received)
+	r.SetUint(flow.TimeFlowEnd, received)
+	r.SetUint(flow.TimeExport, received)
+	dom := d.domain(e, domainKey{version: sflowVersion, id: sd.SubAgent, agent: sd.Agent}, dg.Exporter.Port(), sd.Sequence)
+	dom.observe(sd.Sequence, 1, true, &e.count)
+	base := r.Base()
+	for sample := sd.Next(); sample != nil; sample = sd.Next() {
+		switch sample.Kind {
+		case sflow.Counters:
+			e.count.counterSamples.Add(1)
+		case sflow.Flow, sflow.Drop:
+			r.Rebase(base)
+			setSample(sample, s, r)
+			e.count.records.Add(1)
+			if err := s.emit(r); err != nil {
+				return stopError{err}
+			}
+		}
+	}
+	if err := sd.Err(); err != nil {
+		return err
+	}
+	if bad := sd.BadSamples + sd.BadRecords; bad > 0 {
+		return fmt.Errorf("%d samples or records of an sflow datagram: %w", bad, sflow.ErrMalformed)
+	}
+	return nil
+}
+
+// setSample fills r from a flow sample or a notice of a discarded packet.
+func setSample(sample *sflow.Sample, s *scratch, r *flow.Record) {
+	r.SetUint(flow.SampleSequence, uint64(sample.Sequence))
+	r.SetUint(flow.SourceIDType, uint64(sample.SourceType))
+	r.SetUint(flow.SourceIDIndex, uint64(sample.SourceIndex))
+	r.SetUint(flow.SampleDrops, uint64(sample.Drops))
+	r.SetUint(flow.Packets, 1)
+	r.SetUint(flow.InIf, uint64(sample.Input.Value))
+	if sample.Kind == sflow.Drop {
+		r.SetUint(flow.DropReason, uint64(sample.Reason))
+	} else {
+		r.SetUint(flow.SamplingRate, uint64(sample.SamplingRate))
+		r.SetUint(flow.SamplePool, uint64(sample.Pool))
+	}
+	switch sample.Output.Format {
+	case sflow.InterfaceIndex:
+		r.SetUint(flow.OutIf, uint64(sample.Output.Value))
+	case sflow.InterfaceDiscard:
+		r.SetUint(flow.DropReason, uint64(sample.Output.Value))
+	}
+	if sample.Has&sflow.HasEthernet != 0 {
+		eth := &sample.Ethernet
+		r.SetUint(flow.SrcMAC, mac(eth.Src))
+		r.SetUint(flow.DstMAC, mac(eth.Dst))
+		r.SetUint(flow.Etype, uint64(eth.Type))
+		r.SetUint(flow.Bytes, uint64(eth.Length))
+	}
+	if sample.Has&sflow.HasIP != 0 {
+		setSampledIP(&sample.IP, r)
+	}
+	if sample.Has&sflow.HasHeader != 0 {
+		r.SetUint(flow.Bytes, uint64(sample.Header.FrameLength))
+		if link, ok := sample.Header.Link(); ok {
+			_ = s.headers.Decode(link, sample.Header.Data) // what could be read is there, whatever the error
+			setHeaders(&s.headers, r)
+		}
+	}
+	if sample.Has != 0 {
+		setExtended(sample, r)
+	}
+	for _, record := range sample.Records {
+		if !known(record.Format) {
+			// sFlow formats and IPFIX elements share no numbers: the enterprise
+			// is sFlow's, marked by a bit that no registered one has.
+			r.AppendElement(elementSFlow|record.Format.Enterprise(), uint16(record.Format.Number()), record.Data)
+		}
+	}
+}
+
+// elementSFlow marks elements that are sFlow records without a field: their
+// enterprise has this bit and their id is the number of the format.
+const elementSFlow = 1 << 31
+
+func known(f sflow.Format) bool {
+	switch f {
+	case sflow.FormatHeader, sflow.FormatEthernet, sflow.FormatIPv4, sflow.FormatIPv6, sflow.FormatSwitch,
+		sflow.FormatRouter, sflow.FormatGateway, sflow.FormatNAT, sflow.FormatNATPort:
+		return true
+	}
+	return false
+}
+
+func setSampledIP(ip *sflow.SampledIP, r *flow.Record) {
+	r.SetAddr(flow.SrcAddr, ip.Src)
+	r.SetAddr(flow.DstAddr, ip.Dst)
+	r.SetUint(flow.Bytes, uint64(ip.Length))
+	r.SetUint(flow.Proto, uint64(ip.Proto))
+	r.SetUint(flow.SrcPort, uint64(ip.SrcPort))
+	r.SetUint(flow.DstPort, uint64(ip.DstPort))
+	r.SetUint(flow.TCPFlags, uint64(ip.TCPFlags))
+	r.SetUint(flow.IPTos, uint64(ip.TOS))
+	if ip.Src.IsValid() {
+		r.SetUint(flow.Etype, etypeOf(ip.Src))
+	}
+}
+
+// setExtended fills r from the extended records of a sample.
+func setExtended(sample *sflow.Sample, r *flow.Record) {
+	if sample.Has&sflow.HasSwitch != 0 {
+		r.SetUint(flow.SrcVLAN, uint64(sample.Switch.SrcVLAN))
+		r.SetUint(flow.DstVLAN, uint64(sample.Switch.DstVLAN))
+	}
+	if sample.Has&sflow.HasRouter != 0 {
+		setAddr(r, flow.NextHop, sample.Router.NextHop)
+		r.SetUint(flow.SrcNet, uint64(sample.Router.SrcMask))
+		r.SetUint(flow.DstNet, uint64(sample.Router.DstMask))
+	}
+	if sample.Has&sflow.HasGateway != 0 {
+		setGateway(&sample.Gateway, r)
+	}
+	if sample.Has&sflow.HasNAT != 0 {
+		setAddr(r, flow.PostNATSrcAddr, sample.NAT.Src)
+		setAddr(r, flow.PostNATDstAddr, sample.NAT.Dst)
+	}
+	if sample.Has&sflow.HasNATPort != 0 {
+		r.SetUint(flow.PostNATSrcPort, uint64(sample.NATPort.Src))
+		r.SetUint(flow.PostNATDstPort, uint64(sample.NATPort.Dst))
+	}
+}
+
+func setAddr(r *flow.Record, f flow.Field, a netip.Addr) {
+	if a.IsValid() {
+		r.SetAddr(f, a)
+	}
+}
+
+// setGateway takes the ends of the AS path as goflow2 does.
+func setGateway(g *sflow.Gateway, r *flow.Record) {
+	setAddr(r, flow.BGPNextHop, g.NextHop)
+	r.SetUint(flow.DstAS, uint64(g.AS))
+	for i, as := range g.Path {
+		if i == 0 {
+			r.SetUint(flow.NextHopAS, uint64(as))
+		}
+		r.SetUint(flow.DstAS, uint64(as))
+		r.AppendUint(flow.ASPath, as)
+	}
+	for _, c := range g.Communities {
+		r.AppendUint(flow.BGPCommunities, c)
+	}
+	r.SetUint(flow.SrcAS, uint64(g.SrcAS))
+	if g.SrcAS == 0 {
+		r.SetUint(flow.SrcAS, uint64(g.AS))
+	}
+}
