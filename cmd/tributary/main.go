@@ -79,6 +79,7 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 	// add("kafka", newTopics())
 	// add("kafka", newProduce())
 	// add("kafka", newConsume())
+	add("file", newDecode())
 	root.AddCommand(newVersion())
 	root.AddCommand(newReference())
 	root.InitDefaultHelpCmd()
