@@ -1,0 +1,336 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// DialFunc opens a connection to a broker.
+type DialFunc func(ctx context.Context, network, host string) (net.Conn, error)
+
+// ClientConfig is what a client needs besides its endpoint.
+type ClientConfig struct {
+	ClientID string       // where client.id is not set; empty: "tributary"
+	Version  string       // of this program, told to brokers
+	Dial     DialFunc     // nil: TCP, with TLS if the endpoint says so; required for embedded:
+	Logger   *slog.Logger // nil: discard
+}
+
+// ClientOptions returns the options of a client for e: how to reach the cluster
+// and how to produce. [Endpoint.ConsumerOptions] has those of consuming. It reads
+// the files that properties name. More options can follow them.
+//
+// Records are partitioned as Java clients do: murmur2 of the key, and one
+// partition after the other, batch by batch, without one.
+func (e Endpoint) ClientOptions(c ClientConfig) ([]kgo.Opt, error) {
+	p := e.Properties
+	brokers := e.Brokers
+	if e.Embedded {
+		if c.Dial == nil {
+			return nil, badEndpoint("embedded: is the broker of `tributary up`; allowed here are kafka:// and kafka-ssl://")
+		}
+		brokers = []string{"embedded:" + DefaultPort}
+	}
+	if len(brokers) == 0 {
+		return nil, badEndpoint("no broker is named; allowed is kafka://host:port")
+	}
+	id := p["client.id"]
+	if id == "" {
+		id = c.ClientID
+	}
+	if id == "" {
+		id = "tributary"
+	}
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(brokers...),
+		kgo.ClientID(id),
+		kgo.DisableClientMetrics(),
+		kgo.RequestTimeoutOverhead(p.duration("request.timeout.ms", 30*time.Second)),
+		kgo.ProduceRequestTimeout(p.duration("request.timeout.ms", 30*time.Second)),
+		kgo.MetadataMaxAge(p.duration("metadata.max.age.ms", 5*time.Minute)),
+		kgo.MetadataMinAge(min(time.Second, p.duration("metadata.max.age.ms", 5*time.Minute))),
+		kgo.ConnIdleTimeout(p.duration("connections.max.idle.ms", 9*time.Minute)),
+		kgo.RetryBackoffFn(p.backoff()),
+	}
+	if c.Version != "" {
+		opts = append(opts, kgo.SoftwareNameAndVersion("tributary", versionForBroker(c.Version)))
+	}
+	if c.Logger != nil {
+		opts = append(opts, kgo.WithLogger(&logger{c.Logger}))
+	}
+	dial, err := e.dialer(c.Dial)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, kgo.Dialer(dial))
+	if m, err := p.sasl(); err != nil {
+		return nil, err
+	} else if m != nil {
+		opts = append(opts, kgo.SASL(m))
+	}
+	return append(opts, p.producerOptions()...), nil
+}
+
+// dialer returns how to reach a broker.
+func (e Endpoint) dialer(dial DialFunc) (DialFunc, error) {
+	if dial == nil {
+		d := net.Dialer{Timeout: e.Properties.duration("socket.connection.setup.timeout.ms", 10*time.Second)}
+		dial = d.DialContext
+	}
+	if !e.TLS {
+		return dial, nil
+	}
+	base, err := e.Properties.tls()
+	if err != nil {
+		return nil, err
+	}
+	timeout := e.Properties.duration("socket.connection.setup.timeout.ms", 10*time.Second)
+	return func(ctx context.Context, network, host string) (net.Conn, error) {
+		raw, err := dial(ctx, network, host)
+		if err != nil {
+			return nil, err
+		}
+		c := base.Clone()
+		if c.ServerName, _, err = net.SplitHostPort(host); err != nil {
+			c.ServerName = host
+		}
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		conn := tls.Client(raw, c)
+		if err := conn.HandshakeContext(ctx); err != nil {
+			raw.Close()
+			return nil, fmt.Errorf("TLS with %s: %w", host, err)
+		}
+		return conn, nil
+	}, nil
+}
+
+// versionForBroker keeps the characters that KIP-511 allows.
+func versionForBroker(v string) string {
+	v = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' {
+			return r
+		}
+		return '-'
+	}, v)
+	return strings.Trim(v, ".-")
+}
+
+// backoff doubles from retry.backoff.ms to retry.backoff.max.ms.
+func (p Properties) backoff() func(int) time.Duration {
+	first := p.duration("retry.backoff.ms", 100*time.Millisecond)
+	last := max(first, p.duration("retry.backoff.max.ms", time.Second))
+	return func(tries int) time.Duration {
+		d := first
+		for range min(tries-1, 30) {
+			if d *= 2; d >= last {
+				return last
+			}
+		}
+		return d
+	}
+}
+
+// producerOptions are the options of producing.
+func (p Properties) producerOptions() []kgo.Opt {
+	var opts []kgo.Opt
+	idempotent := p["enable.idempotence"] != "false"
+	switch p["acks"] {
+	case "0":
+		opts, idempotent = append(opts, kgo.RequiredAcks(kgo.NoAck())), false
+	case "1":
+		opts, idempotent = append(opts, kgo.RequiredAcks(kgo.LeaderAck())), false
+	default:
+		opts = append(opts, kgo.RequiredAcks(kgo.AllISRAcks()))
+	}
+	inflight, inflightSet := p.number("max.in.flight.requests.per.connection")
+	if !idempotent {
+		opts = append(opts, kgo.DisableIdempotentWrite())
+		if !inflightSet {
+			inflight = 5
+		}
+		opts = append(opts, kgo.MaxProduceRequestsInflightPerBroker(int(inflight)))
+	} else if inflightSet {
+		opts = append(opts, kgo.MaxProduceRequestsInflightPerBroker(int(min(inflight, 5))))
+	}
+	opts = append(opts, kgo.ProducerBatchCompression(p.compression()))
+	if _, ok := p["linger.ms"]; ok {
+		opts = append(opts, kgo.ProducerLinger(min(p.duration("linger.ms", 0), time.Minute)))
+	}
+	request, requestSet := p.number("max.request.size")
+	if !requestSet {
+		request = 100 << 20
+	}
+	batch, batchSet := p.number("batch.size")
+	if !batchSet {
+		batch = min(1000012, request)
+		if requestSet { // who raises the size of a request wants to send larger records
+			batch = request
+		}
+	}
+	opts = append(opts, kgo.ProducerBatchMaxBytes(int32(batch)), kgo.BrokerMaxWriteBytes(int32(min(max(request, batch)+1<<16, 1<<30))))
+	if n, ok := p.number("buffer.memory"); ok {
+		opts = append(opts, kgo.MaxBufferedBytes(int(min(n, math.MaxInt))))
+	}
+	if _, ok := p["delivery.timeout.ms"]; ok {
+		opts = append(opts, kgo.RecordDeliveryTimeout(max(time.Second, p.duration("delivery.timeout.ms", 0))))
+	}
+	if n, ok := p.number("retries"); ok && n < math.MaxInt32 {
+		opts = append(opts, kgo.RecordRetries(int(n)))
+	}
+	return opts
+}
+
+func (p Properties) compression() kgo.CompressionCodec {
+	level := func(c kgo.CompressionCodec, name string) kgo.CompressionCodec {
+		if n, ok := p.number(name); ok {
+			return c.WithLevel(int(n))
+		}
+		return c
+	}
+	switch p["compression.type"] {
+	case "gzip":
+		return level(kgo.GzipCompression(), "compression.gzip.level")
+	case "snappy":
+		return kgo.SnappyCompression()
+	case "lz4":
+		return level(kgo.Lz4Compression(), "compression.lz4.level")
+	case "zstd":
+		return level(kgo.ZstdCompression(), "compression.zstd.level")
+	default:
+		return kgo.NoCompression()
+	}
+}
+
+// ConsumerOptions returns the options of consuming: fetch sizes, isolation, where
+// to begin, and the group if group.id is set.
+func (e Endpoint) ConsumerOptions() []kgo.Opt {
+	p := e.Properties
+	opts := []kgo.Opt{kgo.FetchMaxWait(p.duration("fetch.max.wait.ms", 5*time.Second))}
+	if n, ok := p.number("fetch.min.bytes"); ok {
+		opts = append(opts, kgo.FetchMinBytes(int32(n)))
+	}
+	if n, ok := p.number("fetch.max.bytes"); ok {
+		opts = append(opts, kgo.FetchMaxBytes(int32(min(n, 1<<30))), kgo.BrokerMaxReadBytes(int32(min(max(2*n, 100<<20), 1<<30))))
+	}
+	if n, ok := p.number("max.partition.fetch.bytes"); ok {
+		opts = append(opts, kgo.FetchMaxPartitionBytes(int32(n)))
+	}
+	if p["isolation.level"] == "read_committed" {
+		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	}
+	if r := p["client.rack"]; r != "" {
+		opts = append(opts, kgo.Rack(r))
+	}
+	switch p["auto.offset.reset"] {
+	case "earliest":
+		opts = append(opts, kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	case "none":
+		opts = append(opts, kgo.ConsumeResetOffset(kgo.NoResetOffset()))
+	default:
+		opts = append(opts, kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()))
+	}
+	if p["group.id"] == "" {
+		return opts
+	}
+	opts = append(opts,
+		kgo.ConsumerGroup(p["group.id"]),
+		kgo.SessionTimeout(p.duration("session.timeout.ms", 45*time.Second)),
+		kgo.HeartbeatInterval(p.duration("heartbeat.interval.ms", 3*time.Second)),
+		kgo.RebalanceTimeout(p.duration("max.poll.interval.ms", time.Minute)),
+		kgo.AutoCommitInterval(p.duration("auto.commit.interval.ms", 5*time.Second)),
+	)
+	if id := p["group.instance.id"]; id != "" {
+		opts = append(opts, kgo.InstanceID(id))
+	}
+	if p["enable.auto.commit"] == "false" {
+		opts = append(opts, kgo.DisableAutoCommit())
+	}
+	if p["group.protocol"] == "consumer" {
+		opts = append(opts, kgo.ServerSideBalancer())
+	}
+	return opts
+}
+
+// Reach asks whether a broker of the cluster answers, and returns nil or one clear
+// line.
+func (e Endpoint) Reach(ctx context.Context, client *kgo.Client) error {
+	return e.Explain(client.Ping(ctx))
+}
+
+// ErrUnreachable is in the errors that [Endpoint.Explain] makes of connections
+// that could not be opened.
+var ErrUnreachable = errors.New("cannot reach kafka")
+
+// Explain puts an error of the client into words for people: what could not be
+// reached and why. nil stays nil.
+func (e Endpoint) Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	var (
+		op      *net.OpError
+		dns     *net.DNSError
+		unknown x509.UnknownAuthorityError
+		name    x509.HostnameError
+		record  tls.RecordHeaderError
+	)
+	reach := func(why string) error { return &unreachableError{e.Address(), why, err} }
+	switch {
+	case errors.As(err, &dns):
+		return reach("no address is known for " + dns.Name)
+	case errors.As(err, &unknown):
+		return reach("its certificate is signed by an authority that is not trusted; ssl.ca.location names one")
+	case errors.As(err, &name):
+		return reach(name.Error())
+	case errors.As(err, &record):
+		return reach("it does not speak TLS there")
+	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
+		return reach(strings.TrimSuffix(err.Error(), "."))
+	case errors.As(err, &op) && op.Op == "dial":
+		return reach(op.Err.Error())
+	case errors.Is(err, context.DeadlineExceeded):
+		return reach("no answer in time")
+	}
+	return err
+}
+
+type unreachableError struct {
+	addr, why string
+	err       error
+}
+
+func (e *unreachableError) Error() string {
+	return "cannot reach kafka at " + e.addr + ": " + e.why
+}
+func (e *unreachableError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
+
+// logger passes the client's messages to slog, one level lower: what it warns of
+// it also handles.
+type logger struct{ log *slog.Logger }
+
+func (l *logger) Level() kgo.LogLevel {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		return kgo.LogLevelInfo
+	}
+	return kgo.LogLevelError
+}
+
+func (l *logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
+	to := slog.LevelDebug
+	if level == kgo.LogLevelError {
+		to = slog.LevelWarn
+	}
+	l.log.Log(context.Background(), to, "kafka: "+msg, keyvals...)
+}
