@@ -55,7 +55,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 	rd := &Reader{src: r, buf: make([]byte, readBuffer)}
 	b, err := rd.peek(4)
 	if err != nil {
-		return nil, fmt.Errorf("read file header: %w", err)
+		return nil, fmt.Errorf("read file header: %w", noEOF(err))
 	}
 	if binary.BigEndian.Uint32(b) == blockSection {
 		rd.ng = true
