@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/pflag"
+
+	"github.com/tributary-net/tributary/internal/kafka"
+	"github.com/tributary-net/tributary/internal/sink"
+)
+
+// sinkOptions say where flow records go: the options that all commands that
+// make flow records share.
+type sinkOptions struct {
+	to             []string
+	kafkaConfig    string
+	queueBytes     int64
+	queueBlock     time.Duration
+	partitions     int32
+	retention      time.Duration
+	retentionBytes int64
+}
+
+func defaultSinkOptions(to ...string) sinkOptions {
+	return sinkOptions{
+		to:             to,
+		queueBytes:     256 << 20,
+		queueBlock:     time.Second,
+		partitions:     kafka.DefaultPartitions,
+		retention:      24 * time.Hour,
+		retentionBytes: 10e9,
+	}
+}
+
+func (o *sinkOptions) register(fs *pflag.FlagSet, prefix string) {
+	listVar(fs, &o.to, prefix+"to", "endpoint", checkSink, "send flow records here: kafka://host:9092/topic?…, kafka-ssl://…, file:PATH, stdout:, discard:; repeatable")
+	stringVar(fs, &o.kafkaConfig, prefix+"kafka-config", "Java client's properties `file` with further settings for Kafka")
+	sizeVar(fs, &o.queueBytes, prefix+"queue-bytes", 1<<20, maxInt64, "how much may wait for each Kafka")
+	durationVar(fs, &o.queueBlock, prefix+"queue-block", 0, time.Minute, "how long a full queue holds the sockets up before records are dropped and counted")
+	intVar(fs, &o.partitions, prefix+"partitions", 1, 10_000, "partitions of a topic that is created")
+	durationVar(fs, &o.retention, prefix+"retention", 0, maxDuration, "keep records of a topic that is created this long; 0 is for ever")
+	sizeVar(fs, &o.retentionBytes, prefix+"retention-bytes", 0, maxInt64, "keep this much in all partitions of a topic that is created; 0 is no limit")
+}
+
+func (o *sinkOptions) check() error {
+	if len(o.to) == 0 {
+		return bad("to", "", "allowed is at least one endpoint")
+	}
+	return nil
+}
+
+func checkSink(s string) error {
+	_, err := sink.Parse(s)
+	return err
+}
+
+// openSinks opens all destinations. dial reaches the broker of the same process;
+// nil: there is none.
+func (o *sinkOptions) openSinks(s *service, topic string, stdout io.Writer, dial kafka.DialFunc) (sink.Fanout, error) {
+	var properties kafka.Properties
+	if o.kafkaConfig != "" {
+		p, without, err := kafka.ReadProperties(o.kafkaConfig)
+		if err != nil {
+			return nil, err
+		}
+		if len(without) > 0 {
+			s.log.Warn("properties without effect", "file", o.kafkaConfig, "names", without)
+		}
+		properties = p
+	}
+	var sinks sink.Fanout
+	for _, to := range o.to {
+		e, err := sink.Parse(to)
+		if err == nil {
+			cfg := sink.Config{
+				Topic:      topic,
+				Partitions: o.partitions,
+				Topics:     kafka.TimeRetention(o.retention, o.retentionBytes, o.partitions),
+				QueueBytes: o.queueBytes,
+				Block:      o.queueBlock,
+				Stdout:     stdout,
+				Kafka:      kafka.ClientConfig{Version: versionString()},
+				Properties: properties,
+				Logger:     s.log,
+			}
+			if e.Embedded() {
+				cfg.Kafka.Dial = dial
+			}
+			var opened sink.Sink
+			if opened, err = sink.Open(e, cfg); err == nil {
+				sinks = append(sinks, opened)
+				continue
+			}
+		}
+		_ = sinks.Close()
+		return nil, fmt.Errorf("--to %s: %w", e, err)
+	}
+	for i, opened := range sinks {
+		s.http.Ready(fmt.Sprintf("to_%d", i), opened.Ready)
+	}
+	s.registry.MustRegister(sinkCollector{sinks})
+	return sinks, nil
+}
+
+// closeSinks flushes what is in flight, as far as ctx lets it, and closes.
+func closeSinks(sinks sink.Fanout) func(context.Context) error {
+	return func(ctx context.Context) error {
+		flush := sinks.Flush(ctx)
+		if flush != nil && ctx.Err() != nil {
+			flush = nil // what is left is told by Close
+		}
+		return errors.Join(flush, sinks.Close())
+	}
+}
+
+// sinkCollector turns the accounts of sinks into metrics.
+type sinkCollector struct{ sinks sink.Fanout }
+
+var (
+	sinkRecords = prometheus.NewDesc("tributary_sink_records_total",
+		"Flow records by destination and what has become of them: written is their sum with those in flight.", []string{"to", "result"}, nil)
+	sinkBytes      = prometheus.NewDesc("tributary_sink_bytes_total", "Encoded size of the flow records written, by destination.", []string{"to"}, nil)
+	sinkInFlight   = prometheus.NewDesc("tributary_sink_in_flight_records", "Flow records that wait for the destination.", []string{"to"}, nil)
+	sinkQueue      = prometheus.NewDesc("tributary_sink_queue_bytes", "Size of what waits for the destination.", []string{"to"}, nil)
+	sinkQueueLimit = prometheus.NewDesc("tributary_sink_queue_limit_bytes", "Bound of what may wait for the destination.", []string{"to"}, nil)
+)
+
+func (c sinkCollector) Describe(d chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{sinkRecords, sinkBytes, sinkInFlight, sinkQueue, sinkQueueLimit} {
+		d <- desc
+	}
+}
+
+func (c sinkCollector) Collect(m chan<- prometheus.Metric) {
+	seen := map[string]int{}
+	for _, s := range c.sinks {
+		st, to := s.Stats(), s.Name()
+		// Two sinks of one name are told apart by a number.
+		if seen[to]++; seen[to] > 1 {
+			to = fmt.Sprintf("%s#%d", to, seen[to])
+		}
+		counter := func(desc *prometheus.Desc, v uint64, labels ...string) {
+			m <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(v), append([]string{to}, labels...)...)
+		}
+		gauge := func(desc *prometheus.Desc, v float64) {
+			m <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, to)
+		}
+		counter(sinkRecords, st.Written, "written")
+		counter(sinkRecords, st.Delivered, "delivered")
+		counter(sinkRecords, st.Dropped, "dropped")
+		counter(sinkRecords, st.Refused, "refused")
+		counter(sinkBytes, st.Bytes)
+		gauge(sinkInFlight, float64(st.InFlight()))
+		if st.QueueLimit > 0 {
+			gauge(sinkQueue, float64(st.QueueBytes))
+			gauge(sinkQueueLimit, float64(st.QueueLimit))
+		}
+	}
+}

@@ -1,0 +1,365 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tributary-net/tributary/flow"
+)
+
+// maxDatagram is the largest payload that UDP can carry.
+const maxDatagram = 65535
+
+// drainTime bounds how long a stopping server takes in what already waits in its
+// sockets.
+const drainTime = time.Second
+
+// Config says where a [Server] listens and how.
+type Config struct {
+	// Listen are addresses as "host:port" or "udp://host:port". Every one of
+	// them takes every protocol.
+	Listen []string
+	// Workers is the number of sockets for each address, each with a goroutine
+	// of its own. 0 is one for each CPU the program may use, up to 8.
+	Workers int
+	// ReceiveBuffer is the kernel's buffer for each socket, in bytes. The kernel
+	// may grant less: net.core.rmem_max bounds it.
+	ReceiveBuffer int
+	// Batch is how many datagrams one system call takes at most.
+	Batch int
+	// Allow are the networks that exporters may be in; none: all.
+	Allow []netip.Prefix
+	// Logger takes what is worth a line; nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// DefaultConfig listens where NetFlow, IPFIX and sFlow are sent by default.
+func DefaultConfig() Config {
+	return Config{
+		Listen:        []string{":2055", ":4739", ":6343"},
+		ReceiveBuffer: 16 << 20,
+		Batch:         64,
+	}
+}
+
+// Server receives flow export datagrams, hands them to a decoder and the records
+// to a sink. Several servers with different decoders can run in one program.
+type Server struct {
+	cfg     Config
+	decoder flow.Decoder
+	sink    flow.Sink
+	log     *slog.Logger
+	workers []*worker
+	trouble trouble
+}
+
+// New opens the sockets of a server. Datagrams queue in them until Run.
+func New(cfg Config, decoder flow.Decoder, sink flow.Sink) (*Server, error) {
+	def := DefaultConfig()
+	if cfg.Workers <= 0 {
+		cfg.Workers = min(runtime.GOMAXPROCS(0), 8)
+	}
+	if cfg.ReceiveBuffer <= 0 {
+		cfg.ReceiveBuffer = def.ReceiveBuffer
+	}
+	if cfg.Batch <= 0 {
+		cfg.Batch = def.Batch
+	}
+	s := &Server{cfg: cfg, decoder: decoder, sink: sink, log: cfg.Logger}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.trouble.log = s.log
+	for _, listen := range cfg.Listen {
+		address := strings.TrimPrefix(listen, "udp://")
+		sockets, err := listenUDP(context.Background(), address, cfg.Workers, cfg.ReceiveBuffer, cfg.Batch)
+		if err != nil {
+			s.closeSockets()
+			return nil, fmt.Errorf("listen on %s: %w", listen, err)
+		}
+		for _, sock := range sockets {
+			s.workers = append(s.workers, &worker{server: s, socket: sock, listen: sock.address()})
+		}
+		s.checkBuffer(sockets[0])
+	}
+	return s, nil
+}
+
+// checkBuffer says when the kernel granted less than was asked for.
+func (s *Server) checkBuffer(sock *socket) {
+	_, limit, _, err := sock.queue()
+	if err != nil {
+		s.log.Warn("cannot read the size of the receive buffer", "listen", sock.address(), "err", err)
+		return
+	}
+	// Linux reports twice what it was asked for, for its own bookkeeping.
+	if limit < s.cfg.ReceiveBuffer {
+		s.log.Warn("receive buffer is smaller than asked for: raise net.core.rmem_max", "listen", sock.address(), "asked_bytes", s.cfg.ReceiveBuffer, "granted_bytes", limit/2)
+	}
+}
+
+// Addrs returns the addresses that the server listens on, in the order of
+// [Config.Listen].
+func (s *Server) Addrs() []netip.AddrPort {
+	var addrs []netip.AddrPort
+	for i, w := range s.workers {
+		if i == 0 || w.listen != s.workers[i-1].listen {
+			addrs = append(addrs, w.listen)
+		}
+	}
+	return addrs
+}
+
+// Run receives until ctx ends, takes in what then waits in the sockets, and
+// closes them. It returns the first error of the sink, which ends it too, and
+// nil when ctx ended it. The sink is left open.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.closeSockets()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() {
+		for _, w := range s.workers {
+			w.stopping.Store(true)
+			w.socket.interrupt()
+		}
+	})
+	defer stop()
+	var group sync.WaitGroup
+	for _, w := range s.workers {
+		group.Go(func() {
+			if err := w.run(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	group.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, ctx.Err()) {
+		return err
+	}
+	return nil
+}
+
+func (s *Server) closeSockets() {
+	for _, w := range s.workers {
+		_ = w.socket.close()
+	}
+}
+
+func (s *Server) allowed(a netip.Addr) bool {
+	if len(s.cfg.Allow) == 0 {
+		return true
+	}
+	for _, p := range s.cfg.Allow {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// received is one datagram as a socket hands it out.
+type received struct {
+	payload   []byte
+	from      netip.AddrPort
+	at        time.Time // zero where the kernel did not say
+	truncated bool
+	drops     uint32 // of the socket since it was opened
+	hasDrops  bool
+}
+
+// worker owns a socket: buffers and the sink's handle are its own.
+type worker struct {
+	server   *Server
+	socket   *socket
+	listen   netip.AddrPort
+	stopping atomic.Bool
+
+	datagrams, bytes, records, filtered, malformed, truncated, reads atomic.Uint64
+	drops                                                            atomic.Uint32
+}
+
+// run receives until the server stops.
+func (w *worker) run(ctx context.Context) error {
+	sink := w.server.sink
+	if ws, ok := sink.(flow.WorkerSink); ok {
+		sink = ws.Worker()
+	}
+	var sinkErr error
+	var records uint64
+	emit := func(r *flow.Record) error {
+		records++
+		if err := sink.Write(r); err != nil {
+			sinkErr = fmt.Errorf("write flow record: %w", err)
+			return sinkErr
+		}
+		return nil
+	}
+	var d received
+	var dg flow.Datagram
+	draining := false
+	for {
+		n, err := w.socket.receive()
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && !draining:
+			// What waits in the socket has been accepted: take it in.
+			draining = true
+			w.socket.resume(time.Now().Add(drainTime))
+			if w.empty() {
+				return w.flush(sink)
+			}
+			continue
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
+			return w.flush(sink)
+		default:
+			return fmt.Errorf("receive on %s: %w", w.listen, err)
+		}
+		now := time.Time{}
+		size, filtered, malformed := uint64(0), uint64(0), uint64(0)
+		records = 0
+		for i := range n {
+			w.socket.datagram(i, &d)
+			size += uint64(len(d.payload))
+			if !w.server.allowed(d.from.Addr()) {
+				filtered++
+				continue
+			}
+			if d.truncated {
+				w.truncated.Add(1)
+			}
+			if d.at.IsZero() {
+				if now.IsZero() {
+					now = time.Now()
+				}
+				d.at = now
+			}
+			dg = flow.Datagram{Exporter: d.from, Received: d.at, Payload: d.payload}
+			if err := w.server.decoder.Decode(&dg, emit); err != nil {
+				if sinkErr != nil {
+					return sinkErr
+				}
+				malformed++
+				w.server.trouble.report(d.from.Addr(), err)
+			}
+		}
+		w.reads.Add(1)
+		w.datagrams.Add(uint64(n))
+		w.bytes.Add(size)
+		w.records.Add(records)
+		if filtered > 0 {
+			w.filtered.Add(filtered)
+		}
+		if malformed > 0 {
+			w.malformed.Add(malformed)
+		}
+		if n > 0 && d.hasDrops {
+			w.drops.Store(d.drops)
+		}
+		if n < w.socket.batch() {
+			if draining && w.empty() {
+				return w.flush(sink)
+			}
+			// Nothing waits: hand on what has been written.
+			if err := sink.Flush(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("flush flow records: %w", err)
+			}
+		}
+	}
+}
+
+// empty reports whether no datagram waits in the socket.
+func (w *worker) empty() bool {
+	used, _, _, err := w.socket.queue()
+	return err != nil || used == 0
+}
+
+// flush hands on the last records of a worker that stops.
+func (w *worker) flush(sink flow.Sink) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := sink.Flush(ctx); err != nil {
+		return fmt.Errorf("flush flow records: %w", err)
+	}
+	return nil
+}
+
+// SocketStats is what one socket has received.
+type SocketStats struct {
+	Listen    netip.AddrPort
+	Datagrams uint64
+	Bytes     uint64
+	Records   uint64 // flow records made of them
+	Filtered  uint64 // datagrams of exporters that are not allowed
+	Malformed uint64 // datagrams that the decoder returned an error for
+	Truncated uint64 // datagrams longer than UDP can carry them to us
+	Reads     uint64 // system calls that brought datagrams
+
+	Drops         uint64 // datagrams that the kernel dropped because the receive buffer was full
+	QueueBytes    int    // memory of the datagrams that wait now
+	ReceiveBuffer int    // how much it may be
+}
+
+// Stats returns what every socket has received so far.
+func (s *Server) Stats() []SocketStats {
+	stats := make([]SocketStats, 0, len(s.workers))
+	for _, w := range s.workers {
+		st := SocketStats{
+			Listen:    w.listen,
+			Datagrams: w.datagrams.Load(),
+			Bytes:     w.bytes.Load(),
+			Records:   w.records.Load(),
+			Filtered:  w.filtered.Load(),
+			Malformed: w.malformed.Load(),
+			Truncated: w.truncated.Load(),
+			Reads:     w.reads.Load(),
+			Drops:     uint64(w.drops.Load()),
+		}
+		if used, limit, drops, err := w.socket.queue(); err == nil {
+			st.QueueBytes, st.ReceiveBuffer = used, limit
+			st.Drops = max(st.Drops, uint64(drops))
+		}
+		stats = append(stats, st)
+	}
+	return stats
+}
+
+// trouble logs that an exporter sends what cannot be decoded: one line when it
+// begins, and one again after a quiet time; counters tell the rest.
+type trouble struct {
+	log   *slog.Logger
+	mu    sync.Mutex
+	since map[netip.Addr]time.Time
+}
+
+// How long an exporter's trouble is told only once, and of how many exporters
+// that is remembered.
+const (
+	troubleTime      = 10 * time.Minute
+	troubleExporters = 1024
+)
+
+func (t *trouble) report(exporter netip.Addr, err error) {
+	now := time.Now()
+	t.mu.Lock()
+	last, told := t.since[exporter]
+	if told = told && now.Sub(last) < troubleTime; !told {
+		if t.since == nil || len(t.since) >= troubleExporters {
+			t.since = make(map[netip.Addr]time.Time)
+		}
+		t.since[exporter] = now
+	}
+	t.mu.Unlock()
+	if !told {
+		t.log.Warn("datagram could not be decoded; further ones of this exporter are counted", "exporter", exporter, "err", err)
+	}
+}

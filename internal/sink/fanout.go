@@ -1,0 +1,88 @@
+package sink
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tributary-net/tributary/flow"
+)
+
+// Fanout writes every record to several sinks. A sink that is held up holds the
+// others up too, as far as its own policy lets it.
+type Fanout []Sink
+
+// Names returns the names of the sinks.
+func (f Fanout) Names() []string {
+	var names []string
+	for _, s := range f {
+		names = append(names, s.Name())
+	}
+	return names
+}
+
+// Worker returns a handle of all sinks.
+func (f Fanout) Worker() flow.Sink {
+	if len(f) == 1 {
+		return f[0].Worker()
+	}
+	w := make(fanoutWorker, len(f))
+	for i, s := range f {
+		w[i] = s.Worker()
+	}
+	return w
+}
+
+// Write writes to every sink and returns what went wrong.
+func (f Fanout) Write(r *flow.Record) error {
+	var errs []error
+	for _, s := range f {
+		errs = append(errs, s.Write(r))
+	}
+	return errors.Join(errs...)
+}
+
+// Flush flushes every sink.
+func (f Fanout) Flush(ctx context.Context) error {
+	var errs []error
+	for _, s := range f {
+		errs = append(errs, s.Flush(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Close closes every sink.
+func (f Fanout) Close() error {
+	var errs []error
+	for _, s := range f {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+type fanoutWorker []flow.Sink
+
+func (w fanoutWorker) Write(r *flow.Record) error {
+	for _, s := range w {
+		if err := s.Write(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w fanoutWorker) Flush(ctx context.Context) error {
+	for _, s := range w {
+		if err := s.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w fanoutWorker) Close() error {
+	var errs []error
+	for _, s := range w {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
