@@ -110,3 +110,23 @@ func TestDatagramsOfCaptures(t *testing.T) {
 		})
 	}
 }
+
+// The capture of hostile exports is itself sound: all of its datagrams come out.
+func TestDatagramsOfMalformed(t *testing.T) {
+	r := packet.NewDatagramReader(open(t, filepath.Join(sharedCaptures(t), "malformed", "malformed.pcap")))
+	var g packet.Datagram
+	n := 0
+	for {
+		err := r.Next(&g)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n < 256 || r.Others() != 0 {
+		t.Errorf("%d datagrams, %d other packets", n, r.Others())
+	}
+}

@@ -63,7 +63,10 @@ type decoder struct {
 // is cut short, but not its headers, is not truncated.
 func (h *Headers) Decode(link LinkType, data []byte) error {
 	h.reset()
-	d := decoder{h: h, data: data, end: len(data)}
+	// Field by field: a composite literal would be built aside and copied, which
+	// costs as much as decoding does.
+	var d decoder
+	d.h, d.data, d.end = h, data, len(data)
 	next := d.link(link)
 	// Each step consumes bytes or ends, so this loop is bounded by the length of
 	// the packet; the number of steps is bounded besides.

@@ -81,3 +81,37 @@ func FuzzHeaders(f *testing.F) {
 		}
 	})
 }
+
+// Fragments of one packet whose bytes tell their place, in any order and overlap:
+// what is joined has every byte in its place, and no bound is passed.
+func FuzzReassembler(f *testing.F) {
+	f.Add([]byte{0, 2, 1, 2, 2, 1, 4, 1, 0})
+	f.Add([]byte{4, 1, 0, 0, 2, 1, 2, 2, 1, 2, 2, 1})
+	f.Add([]byte{0, 2, 1, 1, 1, 1, 3, 1, 0})
+	whole := sample(256 * 16)
+	f.Fuzz(func(t *testing.T, script []byte) {
+		script = script[:min(len(script), 600)]
+		r := packet.NewReassembler(packet.ReassemblerConfig{MaxBytes: 4096, MaxPackets: 3})
+		var h packet.Headers
+		for ; len(script) >= 3; script = script[3:] {
+			off, size, flags := int(script[0])*8, int(script[1]), uint16(script[2])
+			if flags&0x10 == 0 {
+				size *= 8 // most fragments are of a valid length
+			}
+			frag := uint16(off / 8)
+			if flags&1 != 0 {
+				frag |= 0x2000
+			}
+			b := ipv4Fragment(17, nil, whole[off:off+size], flags>>1&7, frag)
+			if err := h.Decode(packet.LinkRaw, b); err != nil && !h.IP.Fragment() {
+				continue
+			}
+			if body, proto, ok := r.Add(epoch, &h.IP, b); ok && (proto != 17 || !bytes.Equal(body, whole[:len(body)])) {
+				t.Fatalf("joined %d bytes of protocol %d, which are not the packet's", len(body), proto)
+			}
+			if n, held := r.Held(); n > 3 || held > 4096 {
+				t.Fatalf("%d packets, %d bytes held", n, held)
+			}
+		}
+	})
+}

@@ -51,7 +51,7 @@ func (r *Reader) nextNG(p *Packet) error {
 			}
 			continue
 		}
-		kind, length := r.order.Uint32(h), r.order.Uint32(h[4:])
+		kind, length := r.u32(h), r.u32(h[4:])
 		if length < 12 || length%4 != 0 {
 			return fmt.Errorf("%w: it claims a block of %d bytes", ErrFormat, length)
 		}
@@ -82,17 +82,17 @@ func (r *Reader) openSection() error {
 	}
 	switch {
 	case binary.LittleEndian.Uint32(h[8:]) == byteOrderMagic:
-		r.setOrder(false)
+		r.big = false
 	case binary.BigEndian.Uint32(h[8:]) == byteOrderMagic:
-		r.setOrder(true)
+		r.big = true
 	default:
 		return fmt.Errorf("%w: no byte order in its section header", ErrFormat)
 	}
-	length := r.order.Uint32(h[4:])
+	length := r.u32(h[4:])
 	if length < 28 || length%4 != 0 {
 		return fmt.Errorf("%w: it claims a section header of %d bytes", ErrFormat, length)
 	}
-	if major := r.order.Uint16(h[12:]); major != 1 {
+	if major := r.u16(h[12:]); major != 1 {
 		return fmt.Errorf("%w: version %d of pcapng", ErrFormat, major)
 	}
 	r.ifs = r.ifs[:0]
@@ -114,14 +114,14 @@ func (r *Reader) readInterface(length uint32) error {
 	if err != nil {
 		return noEOF(err)
 	}
-	i := ngInterface{link: LinkType(r.order.Uint16(b[8:])), snap: r.order.Uint32(b[12:])}
+	i := ngInterface{link: LinkType(r.u16(b[8:])), snap: r.u32(b[12:])}
 	i.setDecimal(6)
 	opts := b[16:]
 	if n == length {
 		opts = opts[:len(opts)-4]
 	}
 	for len(opts) >= 4 {
-		code, size := r.order.Uint16(opts), int(r.order.Uint16(opts[2:]))
+		code, size := r.u16(opts), int(r.u16(opts[2:]))
 		opts = opts[4:]
 		if code == 0 || size > len(opts) {
 			break
@@ -134,7 +134,7 @@ func (r *Reader) readInterface(length uint32) error {
 				i.setDecimal(uint(v))
 			}
 		case code == 14 && size == 8:
-			i.offset = int64(r.order.Uint64(opts))
+			i.offset = int64(r.u64(opts))
 		}
 		opts = opts[min((size+3)&^3, len(opts)):]
 	}
@@ -196,24 +196,24 @@ func (r *Reader) readPacket(kind, length uint32, p *Packet) error {
 	var ts uint64
 	switch kind {
 	case blockEnhanced:
-		num = r.order.Uint32(h[8:])
+		num = r.u32(h[8:])
 	case blockPacket:
-		num = uint32(r.order.Uint16(h[8:]))
+		num = uint32(r.u16(h[8:]))
 	}
 	if int64(num) >= int64(len(r.ifs)) {
 		return fmt.Errorf("%w: a packet of interface %d, which it does not describe", ErrFormat, num)
 	}
 	i := &r.ifs[num]
 	if kind == blockSimple {
-		wire = r.order.Uint32(h[8:])
+		wire = r.u32(h[8:])
 		captured = min(wire, length-fixed-4)
 		if i.snap > 0 {
 			captured = min(captured, i.snap)
 		}
 		p.Time = time.Time{}
 	} else {
-		ts = uint64(r.order.Uint32(h[12:]))<<32 | uint64(r.order.Uint32(h[16:]))
-		captured, wire = r.order.Uint32(h[20:]), r.order.Uint32(h[24:])
+		ts = uint64(r.u32(h[12:]))<<32 | uint64(r.u32(h[16:]))
+		captured, wire = r.u32(h[20:]), r.u32(h[24:])
 		p.Time = i.time(ts)
 	}
 	if captured > length-fixed-4 || captured > maxPacket {

@@ -36,8 +36,7 @@ type Reader struct {
 	end error // what src said last: io.EOF or a failure
 	err error // what Next says from now on
 
-	order   binary.ByteOrder
-	big     bool
+	big     bool // byte order of the file, or of the section
 	ng      bool
 	headers int  // bytes before the data of a pcap record
 	nano    bool // pcap: fractions are nanoseconds
@@ -72,12 +71,12 @@ func NewReader(r io.Reader) (*Reader, error) {
 
 func (r *Reader) openPcap(b []byte) error {
 	magic := binary.LittleEndian.Uint32(b)
-	r.setOrder(false)
+	r.big = false
 	switch magic {
 	case magicMicro, magicNano, magicModified:
 	default:
 		magic = binary.BigEndian.Uint32(b)
-		r.setOrder(true)
+		r.big = true
 	}
 	r.headers = 16
 	switch magic {
@@ -93,21 +92,33 @@ func (r *Reader) openPcap(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("read file header: %w", err)
 	}
-	major, minor := r.order.Uint16(h[4:]), r.order.Uint16(h[6:])
+	major, minor := r.u16(h[4:]), r.u16(h[6:])
 	r.swapped = major < 2 || major == 2 && minor <= 3
 	// The upper bits tell the length of the frame check sequence.
-	r.link = LinkType(r.order.Uint32(h[20:]))
+	r.link = LinkType(r.u32(h[20:]))
 	r.advance(24)
 	return nil
 }
 
-func (r *Reader) setOrder(big bool) {
-	r.big = big
-	if big {
-		r.order = binary.BigEndian
-	} else {
-		r.order = binary.LittleEndian
+func (r *Reader) u16(b []byte) uint16 {
+	if r.big {
+		return binary.BigEndian.Uint16(b)
 	}
+	return binary.LittleEndian.Uint16(b)
+}
+
+func (r *Reader) u32(b []byte) uint32 {
+	if r.big {
+		return binary.BigEndian.Uint32(b)
+	}
+	return binary.LittleEndian.Uint32(b)
+}
+
+func (r *Reader) u64(b []byte) uint64 {
+	if r.big {
+		return binary.BigEndian.Uint64(b)
+	}
+	return binary.LittleEndian.Uint64(b)
 }
 
 // Next reads the next packet into p. At the end of the file it returns [io.EOF].
@@ -140,14 +151,7 @@ func (r *Reader) nextPcap(p *Packet) error {
 	if err != nil {
 		return err
 	}
-	var sec, frac, captured, length uint32
-	if r.big {
-		sec, frac = binary.BigEndian.Uint32(h), binary.BigEndian.Uint32(h[4:])
-		captured, length = binary.BigEndian.Uint32(h[8:]), binary.BigEndian.Uint32(h[12:])
-	} else {
-		sec, frac = binary.LittleEndian.Uint32(h), binary.LittleEndian.Uint32(h[4:])
-		captured, length = binary.LittleEndian.Uint32(h[8:]), binary.LittleEndian.Uint32(h[12:])
-	}
+	sec, frac, captured, length := r.u32(h), r.u32(h[4:]), r.u32(h[8:]), r.u32(h[12:])
 	if r.swapped && captured > length {
 		captured, length = length, captured
 	}

@@ -57,7 +57,6 @@ func (d *decoder) transport() uint32 {
 	case protoDCCP:
 		return d.ported(p, b, LayerDCCP, 12)
 	case protoIGMP:
-		// Type and maximum response time; flow exporters report them as ICMP's.
 		if len(b) < 8 {
 			return d.truncated()
 		}
