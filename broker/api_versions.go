@@ -1,0 +1,44 @@
+package broker
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// ApiVersions (key 18), versions 0 to 4. KIP-35, KIP-511 (client software, a version-0 answer to a version that is too new),
+// KIP-584 (features; this broker has none).
+func apiVersionsAPI() api {
+	return api{key: 18, min: 0, max: 4, outline: "string@3 string@3", serve: serveApiVersions, refuse: refuseApiVersions}
+}
+
+func serveApiVersions(rq *request, _ kmsg.Request) error {
+	resp := kmsg.NewPtrApiVersionsResponse()
+	resp.ApiKeys = rq.broker().advertised()
+	resp.FinalizedFeaturesEpoch = 0
+	rq.respond(resp)
+	return nil
+}
+
+// refuseApiVersions answers a version that is not served: as version 0, so that the client can read it and choose
+// one that is.
+func refuseApiVersions(rq *request) error {
+	rq.version, rq.flexible = 0, false
+	resp := kmsg.NewPtrApiVersionsResponse()
+	resp.ErrorCode = rq.code(codeUnsupportedVersion)
+	resp.ApiKeys = rq.broker().advertised()
+	rq.respond(resp)
+	return nil
+}
+
+func (b *Broker) advertised() []kmsg.ApiVersionsResponseApiKey {
+	var keys []kmsg.ApiVersionsResponseApiKey
+	for _, a := range b.apis {
+		if a == nil {
+			continue
+		}
+		k := kmsg.NewApiVersionsResponseApiKey()
+		k.ApiKey, k.MinVersion, k.MaxVersion = a.key, a.min, a.max
+		if a.key == kmsg.Produce.Int16() {
+			k.MinVersion = producedFrom
+		}
+		keys = append(keys, k)
+	}
+	return keys
+}

@@ -1,0 +1,207 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/tributary-net/tributary/internal/commitlog"
+)
+
+// Broker is a running broker. Its methods may be called from any goroutine.
+type Broker struct {
+	cfg  Config
+	log  *slog.Logger
+	apis [maxAPIKey + 1]*api
+	self []int32 // the node id, as a list of replicas
+
+	dir         *commitlog.Dir
+	topics      *topics
+	groups      *groups
+	producerIDs producerIDs
+	buffers     *buffers
+	counters    counters
+
+	listener *listener // nil without one
+	accept   sync.WaitGroup
+	conns    connSet
+
+	closing   chan struct{}
+	closeOnce sync.Once
+	closed    chan struct{}
+	closeErr  error
+}
+
+// Open recovers the data directory and starts a broker on it. Clients can connect when it returns.
+//
+// Errors: ErrLocked, ErrCorruptMetadata, a field of cfg that is not allowed, an address that is in use, or what the file
+// system said.
+func Open(cfg Config) (*Broker, error) {
+	cfg, err := cfg.filled()
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{
+		cfg:     cfg,
+		log:     cfg.Logger,
+		apis:    apiTable(servedAPIs()),
+		self:    []int32{cfg.NodeID},
+		buffers: newBuffers(cfg.MaxInFlightBytes),
+		closing: make(chan struct{}),
+		closed:  make(chan struct{}),
+	}
+	b.conns.conns = make(map[*conn]struct{})
+	if err := b.open(); err != nil {
+		_ = b.Close()
+		return nil, fmt.Errorf("open broker: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Broker) open() error {
+	// The address first: recovery may take long, and a second broker by mistake should hear of it at once.
+	if b.cfg.Listen != "" {
+		l, err := b.listen(b.cfg.Listen)
+		if err != nil {
+			return err
+		}
+		b.listener = l
+	}
+	if err := os.MkdirAll(b.cfg.DataDir, 0o755); err != nil {
+		return err
+	}
+	meta, err := readMetadata(b.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	durability := commitlog.Fsync
+	if b.cfg.Durability == PageCache {
+		durability = commitlog.PageCache
+	}
+	b.dir, err = commitlog.OpenDir(commitlog.DirConfig{
+		Path:              b.cfg.DataDir,
+		Durability:        durability,
+		Defaults:          b.cfg.logConfig(),
+		ConfigOf:          configOf(&b.cfg, meta),
+		NodeID:            b.cfg.NodeID,
+		ClusterID:         b.cfg.ClusterID,
+		ProducerExpiry:    b.cfg.ProducerIDExpiration,
+		RetentionInterval: b.cfg.RetentionCheckInterval,
+		FileDeleteDelay:   max(b.cfg.FileDeleteDelay, 0),
+		Logger:            b.log,
+	})
+	if errors.Is(err, commitlog.ErrLocked) {
+		return fmt.Errorf("%s: %w", b.cfg.DataDir, ErrLocked)
+	}
+	if err != nil {
+		return err
+	}
+	b.producerIDs.dir = b.dir
+	if err := meta.open(); err != nil {
+		return err
+	}
+	if b.topics, err = openTopics(&b.cfg, b.dir, meta); err != nil {
+		_ = meta.close()
+		return err
+	}
+	if b.groups, err = openGroups(b); err != nil {
+		return err
+	}
+	if b.listener != nil {
+		b.accept.Go(b.listener.run)
+	}
+	return nil
+}
+
+// Addr returns the address the broker listens on, nil when it does not.
+func (b *Broker) Addr() net.Addr {
+	if b.listener == nil {
+		return nil
+	}
+	return b.listener.Addr()
+}
+
+// ClusterID returns the cluster id clients see.
+func (b *Broker) ClusterID() string { return b.dir.ClusterID() }
+
+// Dial connects to the broker within the process. A Kafka client is given it as its dialer, whatever address it asks for.
+func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	client, server, err := socketPair()
+	if err != nil {
+		return nil, fmt.Errorf("dial broker: %w", err)
+	}
+	if !b.serveConn(server) {
+		_ = client.Close()
+		if b.isClosing() {
+			return nil, fmt.Errorf("dial broker: %w", ErrClosed)
+		}
+		return nil, fmt.Errorf("dial broker: %d connections are open", b.cfg.MaxConnections)
+	}
+	return client, nil
+}
+
+// Run waits until ctx is done or the broker is closed, then closes it.
+func (b *Broker) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-b.closed:
+	}
+	return b.Close()
+}
+
+// Err is not nil once nothing more can be written because the disk did not answer an fsync. What is there can be read.
+func (b *Broker) Err() error { return b.dir.Err() }
+
+func (b *Broker) isClosing() bool {
+	select {
+	case <-b.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Close stops the broker: it takes no more requests, answers those it has, flushes everything and marks the data directory
+// as closed in order. Every call returns when that is done, with the same error.
+func (b *Broker) Close() error {
+	b.closeOnce.Do(func() {
+		b.closeErr = b.shutDown()
+		close(b.closed)
+	})
+	return b.closeErr
+}
+
+// closeLimit is how long answers may take that are owed at Close.
+const closeLimit = 5 * time.Second
+
+func (b *Broker) shutDown() error {
+	close(b.closing)
+	if b.listener != nil {
+		_ = b.listener.Close()
+	}
+	b.accept.Wait()
+	if b.groups != nil {
+		b.groups.close()
+	}
+	b.buffers.close()
+	b.conns.drain(closeLimit)
+	var err error
+	if b.dir != nil {
+		err = b.dir.Close()
+	}
+	if b.topics != nil {
+		err = errors.Join(err, b.topics.meta.close())
+	}
+	if err != nil {
+		return fmt.Errorf("close broker: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,382 @@
+package broker
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	readAhead    = 4 << 10         // small requests arrive with one read
+	firstTrust   = 64 << 10        // how much a new connection's claims are believed
+	coalesce     = 32 << 10        // small answers that are ready together leave together
+	drainTimeout = 5 * time.Second // for the answers of a connection that reads no further
+)
+
+// conn is one client's connection: a reader that serves requests one after the other, and a writer that sends answers in
+// the order of the requests, each when it is ready. Requests go on being read and served while the answers to earlier ones
+// wait, for the disk or for group members, until MaxQueued of them do.
+type conn struct {
+	b   *Broker
+	nc  net.Conn
+	raw syscall.RawConn // for sendfile; nil where there is none
+
+	queue chan *request // reader to writer, in order
+	quiet chan struct{} // closed when the reader is done: nothing that only waits needs to wait any more
+	dead  chan struct{} // closed when the writer is done
+
+	waiting atomic.Int64 // requests read and not answered
+
+	// What the reader has for itself.
+	in       *bufio.Reader
+	loan     loan
+	trusted  int // the largest frame this peer really sent
+	clientID string
+
+	// What the writer has for itself.
+	out    []byte
+	timer  *time.Timer
+	errOut error
+
+	stop sync.Once
+}
+
+func newConn(b *Broker, nc net.Conn) *conn {
+	c := &conn{
+		b:       b,
+		nc:      nc,
+		queue:   make(chan *request, b.cfg.MaxQueued),
+		quiet:   make(chan struct{}),
+		dead:    make(chan struct{}),
+		in:      bufio.NewReaderSize(nc, readAhead),
+		loan:    loan{p: b.buffers},
+		trusted: firstTrust,
+	}
+	if sc, ok := nc.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			c.raw = raw
+		}
+	}
+	return c
+}
+
+// stopReading lets the reader end; answers still go out.
+func (c *conn) stopReading() {
+	c.stop.Do(func() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) })
+}
+
+// abort ends both.
+func (c *conn) abort() { _ = c.nc.Close() }
+
+// host returns the client's address without the port.
+func (c *conn) host() string {
+	if host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String()); err == nil {
+		return host
+	}
+	return "local"
+}
+
+// read is the reader. When it returns, the writer sends what is left and closes the connection.
+func (c *conn) read() {
+	err := c.readAll()
+	s := &c.b.counters
+	switch {
+	case c.b.isClosing():
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, errMalformed):
+		s.malformed.Add(1)
+	case errors.Is(err, errUnsupported):
+		s.unsupported.Add(1)
+	case errors.Is(err, errIdle):
+		s.idle.Add(1)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.slow.Add(1)
+	}
+	c.b.log.Debug("connection ends", "peer", c.nc.RemoteAddr().String(), "client", c.clientID, "err", err)
+	close(c.quiet)
+	close(c.queue)
+	c.b.conns.wg.Done()
+}
+
+var (
+	errUnsupported = errors.New("request not served")
+	errIdle        = errors.New("idle")
+)
+
+func (c *conn) readAll() error {
+	for {
+		size, err := c.readSize()
+		if err != nil {
+			return err
+		}
+		frame, err := c.readFrame(size)
+		if err != nil {
+			return err
+		}
+		c.b.counters.bytesIn.Add(uint64(size) + 4)
+		rq, err := c.serve(frame)
+		c.b.buffers.put(frame)
+		c.loan.repay()
+		if err != nil {
+			return err
+		}
+		if rq.silent {
+			continue
+		}
+		rq.body = nil
+		c.waiting.Add(1)
+		select {
+		case c.queue <- rq:
+		case <-c.dead:
+			return net.ErrClosed
+		}
+	}
+}
+
+// readSize waits for the length of the next frame, IdleTimeout at most, or longer while answers are owed.
+func (c *conn) readSize() (int, error) {
+	for c.in.Buffered() < 4 {
+		if err := c.deadline(c.b.cfg.IdleTimeout); err != nil {
+			return 0, err
+		}
+		_, err := c.in.Peek(4)
+		if err == nil {
+			break
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && !c.b.isClosing() {
+			if c.waiting.Load() > 0 {
+				continue
+			}
+			return 0, errIdle
+		}
+		if errors.Is(err, io.EOF) && c.in.Buffered() > 0 {
+			return 0, fmt.Errorf("frame cut short: %w", errMalformed)
+		}
+		return 0, err
+	}
+	b, _ := c.in.Peek(4)
+	size := int32(binary.BigEndian.Uint32(b))
+	_, _ = c.in.Discard(4)
+	if size < 8 || int(size) > c.b.cfg.MaxRequestBytes {
+		return 0, fmt.Errorf("frame of %d bytes: %w", size, errMalformed)
+	}
+	return int(size), nil
+}
+
+// deadline sets until when the next read may take, unless the broker is closing and has set its own.
+func (c *conn) deadline(d time.Duration) error {
+	if err := c.nc.SetReadDeadline(time.Now().Add(d)); err != nil {
+		return err
+	}
+	if c.b.isClosing() { // stopReading may have come just before
+		return ErrClosed
+	}
+	return nil
+}
+
+// readFrame reads size bytes. The buffer begins with what this peer has been seen to send and doubles as bytes arrive; each
+// step has FrameTimeout.
+func (c *conn) readFrame(size int) ([]byte, error) {
+	buf, err := c.room(nil, min(size, c.trusted))
+	if err != nil {
+		return nil, err
+	}
+	for have := 0; ; {
+		if c.in.Buffered() < len(buf)-have {
+			if err := c.deadline(c.b.cfg.FrameTimeout); err != nil {
+				c.b.buffers.put(buf)
+				c.loan.repay()
+				return nil, err
+			}
+		}
+		n, err := io.ReadFull(c.in, buf[have:])
+		have += n
+		if err == nil && have == size {
+			c.trusted = max(c.trusted, size)
+			return buf, nil
+		}
+		if err == nil {
+			buf, err = c.room(buf, min(size, 2*len(buf)))
+		}
+		if err != nil {
+			c.b.buffers.put(buf)
+			c.loan.repay()
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				err = fmt.Errorf("frame cut short: %w", errMalformed)
+			}
+			return nil, err
+		}
+	}
+}
+
+// room returns a buffer of n bytes that begins with what old holds, and takes old back.
+func (c *conn) room(old []byte, n int) ([]byte, error) {
+	_, size := classOf(n)
+	if !c.loan.grow(int64(size)) {
+		return old, ErrClosed
+	}
+	b := c.b.buffers.get(n)
+	copy(b, old)
+	c.b.buffers.put(old)
+	return b, nil
+}
+
+// serve reads the header of a frame and has its handler serve it.
+func (c *conn) serve(frame []byte) (rq *request, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.b.counters.panics.Add(1)
+			c.b.log.Error("panic while serving a request", "peer", c.nc.RemoteAddr().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			rq, err = nil, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	cur := cursor{b: frame}
+	key, version := cur.int16(), cur.int16()
+	rq = &request{conn: c, version: version, correlation: cur.int32(), at: time.Now(), ready: make(chan struct{})}
+	if key < 0 || int(key) >= len(c.b.apis) || c.b.apis[key] == nil {
+		return nil, fmt.Errorf("%w: api key %d", errUnsupported, key)
+	}
+	rq.api = c.b.apis[key]
+	c.b.counters.requests[key].Add(1)
+	if version < rq.api.min || version > rq.api.max {
+		if rq.api.refuse == nil {
+			return nil, fmt.Errorf("%w: %s v%d", errUnsupported, rq.api.name, version)
+		}
+		rq.body = frame
+		return rq, rq.api.refuse(rq)
+	}
+	rq.flexible = version >= rq.api.flexible
+	if id := cur.str(false); string(id) != c.clientID {
+		c.clientID = string(id)
+	}
+	cur.tags(rq.flexible)
+	if cur.bad {
+		return nil, fmt.Errorf("request header: %w", errMalformed)
+	}
+	rq.body = cur.b
+	m, err := rq.api.decode(rq)
+	if err != nil {
+		return nil, err
+	}
+	return rq, rq.api.serve(rq, m)
+}
+
+// write is the writer. It closes the connection when it ends.
+func (c *conn) write() {
+	for rq := c.next(); rq != nil; rq = c.next() {
+		if err := c.answer(rq); err != nil {
+			c.errOut = err
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.b.counters.slow.Add(1)
+			}
+			break
+		}
+		c.waiting.Add(-1)
+		c.b.counters.requestTime[rq.api.key].Add(int64(time.Since(rq.at)))
+	}
+	if c.errOut == nil {
+		_ = c.flush()
+	}
+	close(c.dead)
+	_ = c.nc.Close()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.b.conns.remove(c)
+	c.b.counters.connections.Add(-1)
+	c.b.conns.wg.Done()
+}
+
+// next returns the next request to answer, or nil when there is none and none will come.
+func (c *conn) next() *request {
+	select {
+	case rq := <-c.queue:
+		return rq
+	default:
+	}
+	if c.errOut = c.flush(); c.errOut != nil {
+		return nil
+	}
+	return <-c.queue
+}
+
+// answer waits for a request's answer and sends it. Small ones are gathered.
+func (c *conn) answer(rq *request) (err error) {
+	select {
+	case <-rq.ready:
+	default:
+		if err := c.flush(); err != nil {
+			return err
+		}
+		if !c.wait(rq) {
+			return fmt.Errorf("%s: not answered in time", rq.api.name)
+		}
+	}
+	if rq.send == nil {
+		if len(c.out)+len(rq.answer) <= coalesce {
+			c.out = append(c.out, rq.answer...)
+		} else if err = c.flush(); err == nil {
+			err = c.writeAll(rq.answer)
+		}
+		c.b.buffers.put(rq.answer)
+		rq.answer = nil
+		return err
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			c.b.counters.panics.Add(1)
+			c.b.log.Error("panic while answering a request", "peer", c.nc.RemoteAddr().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return rq.send()
+}
+
+// wait returns whether the answer became ready. Once the reader is done it has drainTimeout.
+func (c *conn) wait(rq *request) bool {
+	select {
+	case <-rq.ready:
+		return true
+	case <-c.quiet:
+	}
+	t := time.NewTimer(drainTimeout)
+	defer t.Stop()
+	select {
+	case <-rq.ready:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// flush writes what was gathered.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	err := c.writeAll(c.out)
+	c.out = c.out[:0]
+	return err
+}
+
+// writeAll writes b; the peer has FrameTimeout to take it.
+func (c *conn) writeAll(b []byte) error {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.b.cfg.FrameTimeout)); err != nil {
+		return err
+	}
+	n, err := c.nc.Write(b)
+	c.b.counters.bytesOut.Add(uint64(n))
+	return err
+}

@@ -1,0 +1,41 @@
+package broker
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// CreatePartitions (key 37), versions 0 to 3. KIP-195, KIP-599.
+func createPartitionsAPI() api {
+	return api{
+		key: 37, min: 0, max: 3, serve: serveCreatePartitions,
+		outline: "[ string int32 [ [= int32 ] ] ] int32 bool",
+	}
+}
+
+func serveCreatePartitions(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.CreatePartitionsRequest)
+	b := rq.broker()
+	resp := kmsg.NewPtrCreatePartitionsResponse()
+	for i := range req.Topics {
+		q := &req.Topics[i]
+		rt := kmsg.NewCreatePartitionsResponseTopic()
+		rt.Topic = q.Topic
+		var err error
+		for _, a := range q.Assignment {
+			if !slices.Equal(a.Replicas, b.self) {
+				err = refusef(codeInvalidAssignment, "replicas can be on broker %d only", b.cfg.NodeID)
+			}
+		}
+		if err == nil {
+			err = b.topics.grow(q.Topic, q.Count, req.ValidateOnly)
+		}
+		if refusal := asRefusal(err); refusal != nil {
+			rt.ErrorCode, rt.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	rq.respond(resp)
+	return nil
+}

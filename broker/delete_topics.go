@@ -1,0 +1,49 @@
+package broker
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// DeleteTopics (key 20), versions 0 to 6. KIP-4, KIP-516 (by id, v6), KIP-599.
+func deleteTopicsAPI() api {
+	return api{
+		key: 20, min: 0, max: 6, serve: serveDeleteTopics,
+		outline: "[=@0-5 string ] [@6 string uuid ] int32",
+	}
+}
+
+func serveDeleteTopics(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.DeleteTopicsRequest)
+	b := rq.broker()
+	resp := kmsg.NewPtrDeleteTopicsResponse()
+	for _, name := range req.TopicNames {
+		q := kmsg.NewDeleteTopicsRequestTopic()
+		q.Topic = &name
+		req.Topics = append(req.Topics, q)
+	}
+	for i := range req.Topics {
+		q := &req.Topics[i]
+		rt := kmsg.NewDeleteTopicsResponseTopic()
+		rt.Topic, rt.TopicID = q.Topic, q.TopicID
+		var t *topic
+		unknown := codeUnknownTopicOrPartition
+		if q.Topic != nil {
+			t = b.topics.get(*q.Topic)
+		} else {
+			t = b.topics.getID(q.TopicID)
+			unknown = codeUnknownTopicID
+		}
+		if t == nil {
+			rt.ErrorCode = rq.code(unknown)
+			resp.Topics = append(resp.Topics, rt)
+			continue
+		}
+		rt.Topic, rt.TopicID = kmsg.StringPtr(t.name), t.id
+		if refusal := asRefusal(b.topics.delete(t)); refusal != nil {
+			rt.ErrorCode, rt.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
+		} else {
+			b.groups.forgetTopic(t.name)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	rq.respond(resp)
+	return nil
+}

@@ -1,0 +1,33 @@
+package broker
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// DescribeCluster (key 60), versions 0 to 2. KIP-700, KIP-919 (endpoint type), KIP-1073 (fenced brokers).
+func describeClusterAPI() api {
+	return api{key: 60, min: 0, max: 2, serve: serveDescribeCluster, outline: "bool int8@1 bool@2"}
+}
+
+// endpointBrokers is the endpoint type that asks for brokers; the other one asks a controller.
+const endpointBrokers = 1
+
+func serveDescribeCluster(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.DescribeClusterRequest)
+	b := rq.broker()
+	resp := kmsg.NewPtrDescribeClusterResponse()
+	resp.ClusterAuthorizedOperations = noOperations
+	resp.EndpointType = req.EndpointType
+	if rq.version >= 1 && req.EndpointType != endpointBrokers {
+		resp.ErrorCode = rq.code(codeUnsupportedEndpoint)
+		resp.ErrorMessage = kmsg.StringPtr("this is a broker, there is no controller to ask")
+		rq.respond(resp)
+		return nil
+	}
+	resp.EndpointType = endpointBrokers
+	resp.ClusterID, resp.ControllerID = b.dir.ClusterID(), b.cfg.NodeID
+	broker := kmsg.NewDescribeClusterResponseBroker()
+	broker.NodeID = b.cfg.NodeID
+	broker.Host, broker.Port = rq.conn.advertised()
+	resp.Brokers = append(resp.Brokers, broker)
+	rq.respond(resp)
+	return nil
+}

@@ -1,0 +1,48 @@
+package broker
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DescribeGroups (key 15), versions 0 to 6. KIP-345, KIP-430 (authorised operations: none are told), KIP-482, KIP-1043
+// (an error for a group that is not there, v6; before, its state is Dead).
+func describeGroupsAPI() api {
+	return api{key: 15, min: 0, max: 6, serve: serveDescribeGroups, outline: "[= string ] bool@3"}
+}
+
+func serveDescribeGroups(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.DescribeGroupsRequest)
+	resp := kmsg.NewPtrDescribeGroupsResponse()
+	for _, id := range req.Groups {
+		rg := kmsg.NewDescribeGroupsResponseGroup()
+		rg.Group, rg.AuthorizedOperations = id, noOperations
+		known, c := rq.broker().groups.with(id, false, func(g *group) { g.describe(&rg) })
+		if !known {
+			rg.State = groupDead.String()
+			if c == codeNone && rq.version >= 6 {
+				c, rg.ErrorMessage = codeGroupIDNotFound, kmsg.StringPtr(fmt.Sprintf("no group %s", id))
+			}
+			rg.ErrorCode = rq.code(c)
+		}
+		resp.Groups = append(resp.Groups, rg)
+	}
+	rq.respond(resp)
+	return nil
+}
+
+func (g *group) describe(rg *kmsg.DescribeGroupsResponseGroup) {
+	rg.State, rg.ProtocolType = g.state.String(), g.protocolType
+	if g.state == groupStable {
+		rg.Protocol = g.protocol
+	}
+	for _, m := range g.members {
+		rm := kmsg.NewDescribeGroupsResponseGroupMember()
+		rm.MemberID, rm.InstanceID, rm.ClientID, rm.ClientHost = m.id, m.instance, m.clientID, m.host
+		if g.state == groupStable {
+			rm.ProtocolMetadata, rm.MemberAssignment = m.metadata(g.protocol), m.assignment
+		}
+		rg.Members = append(rg.Members, rm)
+	}
+}

@@ -1,0 +1,97 @@
+package broker
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// IncrementalAlterConfigs (key 44), versions 0 and 1, of topics. KIP-339.
+func incrementalAlterConfigsAPI() api {
+	return api{
+		key: 44, min: 0, max: 1, serve: serveIncrementalAlterConfigs,
+		outline: "[ int8 string [ string int8 string ] ] bool",
+	}
+}
+
+func serveIncrementalAlterConfigs(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.IncrementalAlterConfigsRequest)
+	b := rq.broker()
+	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
+	for i := range req.Resources {
+		q := &req.Resources[i]
+		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
+		rr.ResourceType, rr.ResourceName = q.ResourceType, q.ResourceName
+		var err error
+		if q.ResourceType == kmsg.ConfigResourceTypeTopic {
+			edit := func(configs map[string]string) error { return editConfigs(&b.cfg, configs, q.Configs) }
+			err = b.topics.configure(q.ResourceName, edit, req.ValidateOnly)
+		} else {
+			err = refusef(codeInvalidRequest, "configs of resource type %d cannot be changed while the broker runs", q.ResourceType)
+		}
+		if refusal := asRefusal(err); refusal != nil {
+			rr.ErrorCode, rr.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
+		}
+		resp.Resources = append(resp.Resources, rr)
+	}
+	rq.respond(resp)
+	return nil
+}
+
+// editConfigs applies the changes of one resource.
+func editConfigs(cfg *Config, configs map[string]string, changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
+	seen := make(map[string]bool)
+	for _, c := range changes {
+		if seen[c.Name] {
+			return refusef(codeInvalidRequest, "topic config %s is named twice in one request", c.Name)
+		}
+		seen[c.Name] = true
+		key := topicConfig(c.Name)
+		if key == nil {
+			return refusef(codeInvalidConfig, "unknown topic config %s", c.Name)
+		}
+		if c.Value == nil && c.Op != kmsg.IncrementalAlterConfigOpDelete {
+			return refusef(codeInvalidConfig, "topic config %s has no value", c.Name)
+		}
+		switch c.Op {
+		case kmsg.IncrementalAlterConfigOpSet:
+			configs[c.Name] = *c.Value
+		case kmsg.IncrementalAlterConfigOpDelete:
+			delete(configs, c.Name)
+		case kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract:
+			if key.typ != kmsg.ConfigTypeList {
+				return refusef(codeInvalidConfig, "topic config %s is not a list", c.Name)
+			}
+			have, set := configs[c.Name]
+			if !set {
+				have = key.standard(cfg)
+			}
+			list := splitList(have)
+			for _, word := range splitList(*c.Value) {
+				at := slices.Index(list, word)
+				switch {
+				case c.Op == kmsg.IncrementalAlterConfigOpAppend && at < 0:
+					list = append(list, word)
+				case c.Op == kmsg.IncrementalAlterConfigOpSubtract && at >= 0:
+					list = slices.Delete(list, at, at+1)
+				}
+			}
+			configs[c.Name] = strings.Join(list, ",")
+		default:
+			return refusef(codeInvalidRequest, "topic config %s: unknown operation %d", c.Name, c.Op)
+		}
+	}
+	return nil
+}
+
+// splitList splits a list of Kafka's configuration.
+func splitList(s string) []string {
+	var list []string
+	for word := range strings.SplitSeq(s, ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			list = append(list, word)
+		}
+	}
+	return list
+}

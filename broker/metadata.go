@@ -1,0 +1,114 @@
+package broker
+
+import (
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Metadata (key 3), versions 0 to 13. KIP-4, KIP-78 (cluster id), KIP-204, KIP-320 (leader epochs), KIP-430 (authorised
+// operations: there are no ACLs, so none are told), KIP-516 (topic ids), KIP-700, KIP-1102 (v13).
+//
+// Up to version 3 there is no flag, and asking for a topic creates it. No topics means all in version 0 and none from
+// version 1 on, where null means all.
+func metadataAPI() api {
+	return api{
+		key: 3, min: 0, max: 13, serve: serveMetadata,
+		outline: "[ uuid@10 string ] bool@4 bool@8-10 bool@8",
+	}
+}
+
+// noOperations is what clients take for "not told".
+const noOperations = -2147483648
+
+func serveMetadata(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.MetadataRequest)
+	b := rq.broker()
+	resp := kmsg.NewPtrMetadataResponse()
+	host, port := rq.conn.advertised()
+	broker := kmsg.NewMetadataResponseBroker()
+	broker.NodeID, broker.Host, broker.Port = b.cfg.NodeID, host, port
+	resp.Brokers = append(resp.Brokers, broker)
+	resp.ClusterID = kmsg.StringPtr(b.dir.ClusterID())
+	resp.ControllerID = b.cfg.NodeID
+	resp.AuthorizedOperations = noOperations
+	if req.Topics == nil || rq.version == 0 && len(req.Topics) == 0 {
+		for _, t := range b.topics.list() {
+			resp.Topics = append(resp.Topics, b.describeTopic(t))
+		}
+		rq.respond(resp)
+		return nil
+	}
+	create := (rq.version < 4 || req.AllowAutoTopicCreation) && !b.cfg.DisableAutoCreate
+	for i := range req.Topics {
+		q := &req.Topics[i]
+		rt := b.metadataTopic(q, create)
+		rq.code(code(rt.ErrorCode))
+		resp.Topics = append(resp.Topics, rt)
+	}
+	rq.respond(resp)
+	return nil
+}
+
+// metadataTopic answers for one topic, asked for by name or, from version 10 on, by id.
+func (b *Broker) metadataTopic(q *kmsg.MetadataRequestTopic, create bool) kmsg.MetadataResponseTopic {
+	rt := kmsg.NewMetadataResponseTopic()
+	rt.Topic, rt.TopicID = q.Topic, q.TopicID
+	rt.AuthorizedOperations = noOperations
+	var t *topic
+	if q.Topic == nil {
+		if t = b.topics.getID(q.TopicID); t == nil {
+			rt.ErrorCode = int16(codeUnknownTopicID)
+			return rt
+		}
+		return b.describeTopic(t)
+	}
+	if t = b.topics.get(*q.Topic); t == nil && create {
+		var err error
+		if t, err = b.topics.ensure(*q.Topic); err != nil {
+			rt.ErrorCode = int16(asRefusal(err).code)
+			return rt
+		}
+	}
+	if t == nil {
+		rt.ErrorCode = int16(codeUnknownTopicOrPartition)
+		return rt
+	}
+	return b.describeTopic(t)
+}
+
+func (b *Broker) describeTopic(t *topic) kmsg.MetadataResponseTopic {
+	rt := kmsg.NewMetadataResponseTopic()
+	rt.Topic, rt.TopicID, rt.IsInternal = kmsg.StringPtr(t.name), t.id, t.internal
+	rt.AuthorizedOperations = noOperations
+	parts := t.partitions()
+	rt.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(parts))
+	for _, p := range parts {
+		rp := kmsg.NewMetadataResponseTopicPartition()
+		rp.Partition, rp.Leader, rp.LeaderEpoch = p.index, b.cfg.NodeID, p.epoch
+		rp.Replicas, rp.ISR = b.self, b.self
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	return rt
+}
+
+// advertised is where clients are told to come: the configured address or the one this client dialled.
+func (c *conn) advertised() (host string, port int32) {
+	if c.b.cfg.AdvertisedAddress != "" {
+		host, port, _ = splitHostPort(c.b.cfg.AdvertisedAddress, 1)
+		return host, port
+	}
+	addr := c.nc.LocalAddr()
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		return (&net.IPAddr{IP: tcp.IP, Zone: tcp.Zone}).String(), int32(tcp.Port)
+	}
+	if tcp, ok := c.b.Addr().(*net.TCPAddr); ok && !tcp.IP.IsUnspecified() {
+		return (&net.IPAddr{IP: tcp.IP, Zone: tcp.Zone}).String(), int32(tcp.Port)
+	}
+	return inProcessHost, inProcessPort // whoever came by Dial has a dialer that ignores it
+}
+
+const (
+	inProcessHost = "embedded"
+	inProcessPort = 9092
+)

@@ -1,0 +1,144 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// OffsetCommit (key 8), versions 0 to 10. KIP-211 (retention is the broker's), KIP-320 (leader epochs), KIP-345, KIP-482,
+// KIP-848 (v9; only classic groups here), KIP-516 (topic ids, v10). The answer waits for the disk.
+func offsetCommitAPI() api {
+	return api{
+		key: 8, min: 0, max: 10, serve: serveOffsetCommit,
+		outline: "string int32@1 string@1 string@7 int64@2-4 [ string@0-9 uuid@10 [ int32 int64 int64@1-1 int32@6 string ] ]",
+	}
+}
+
+// maxOffsetMetadata is Kafka's offset.metadata.max.bytes.
+const maxOffsetMetadata = 4096
+
+func serveOffsetCommit(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.OffsetCommitRequest)
+	b := rq.broker()
+	if rq.version < 1 {
+		req.Generation = -1
+	}
+	now := time.Now().UnixMilli()
+	commits := make(map[topicPartition]committed)
+	resp := kmsg.NewPtrOffsetCommitResponse()
+	for i := range req.Topics {
+		q := &req.Topics[i]
+		rt := kmsg.NewOffsetCommitResponseTopic()
+		rt.Topic, rt.TopicID = q.Topic, q.TopicID
+		t, unknown := b.topics.get(q.Topic), codeUnknownTopicOrPartition
+		if rq.version >= 10 {
+			t, unknown = b.topics.getID(q.TopicID), codeUnknownTopicID
+		}
+		for j := range q.Partitions {
+			qp := &q.Partitions[j]
+			rp := kmsg.NewOffsetCommitResponseTopicPartition()
+			rp.Partition = qp.Partition
+			c := committed{offset: qp.Offset, epoch: qp.LeaderEpoch, at: now}
+			if qp.Metadata != nil {
+				c.metadata = *qp.Metadata
+			}
+			if rq.version < 6 {
+				c.epoch = -1
+			}
+			switch {
+			case t == nil:
+				rp.ErrorCode = int16(unknown)
+			case t.partition(qp.Partition) == nil:
+				rp.ErrorCode = int16(codeUnknownTopicOrPartition)
+			case len(c.metadata) > maxOffsetMetadata:
+				rp.ErrorCode = int16(codeOffsetMetadataTooLarge)
+			default:
+				commits[topicPartition{t.name, qp.Partition}] = c
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	done := func(c code) {
+		for i := range resp.Topics {
+			for j := range resp.Topics[i].Partitions {
+				rp := &resp.Topics[i].Partitions[j]
+				if rp.ErrorCode == 0 {
+					rp.ErrorCode = int16(c)
+				}
+				rq.code(code(rp.ErrorCode))
+			}
+		}
+		rq.respond(resp)
+	}
+	if req.Group == "" {
+		done(codeInvalidGroupID)
+		return nil
+	}
+	var g *group
+	var l logged
+	var refused code
+	// Whoever manages its partitions by itself need not have been here before.
+	known, c := b.groups.with(req.Group, req.Generation < 0, func(found *group) {
+		g = found
+		if refused = g.mayCommit(req); refused != codeNone || len(commits) == 0 {
+			return
+		}
+		records := make([]record, 0, len(commits))
+		for tp, c := range commits {
+			records = append(records, offsetRecord(g.id, tp, &c))
+		}
+		var err error
+		if l, err = b.groups.remember(g.id, records); err != nil {
+			b.log.Error("offsets not saved", "group", g.id, "err", err)
+			refused = codeCoordinatorNotAvailable
+		}
+	})
+	if !known && c == codeNone {
+		c = codeIllegalGeneration
+	}
+	if c == codeNone {
+		c = refused
+	}
+	if c != codeNone || len(commits) == 0 {
+		done(c)
+		return nil
+	}
+	l.wait(func(err error) {
+		if err != nil {
+			done(codeCoordinatorNotAvailable)
+			return
+		}
+		g.mu.Lock()
+		if g.state != groupDead {
+			for tp, c := range commits {
+				c.logged = l.last
+				if have, ok := g.offsets[tp]; !ok || have.logged <= c.logged {
+					g.offsets[tp] = c
+				}
+			}
+		}
+		g.mu.Unlock()
+		done(codeNone)
+	})
+	return nil
+}
+
+// mayCommit says whether a locked group takes a commit.
+func (g *group) mayCommit(req *kmsg.OffsetCommitRequest) code {
+	if req.Generation < 0 && g.state == groupEmpty {
+		return codeNone
+	}
+	m, c := g.find(req.MemberID, req.InstanceID)
+	switch {
+	case c != codeNone:
+		return c
+	case req.Generation != g.generation:
+		return codeIllegalGeneration
+	case g.state == groupCompleting:
+		return codeRebalanceInProgress
+	}
+	g.alive(m)
+	return codeNone
+}

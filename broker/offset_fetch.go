@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// OffsetFetch (key 9), versions 0 to 10. KIP-211, KIP-320, KIP-447 (require stable: nothing is ever unstable here), KIP-482,
+// KIP-709 (several groups, v8), KIP-848 (v9; only classic groups here), KIP-516 (topic ids, v10).
+func offsetFetchAPI() api {
+	return api{
+		key: 9, min: 0, max: 10, serve: serveOffsetFetch,
+		outline: "string@0-7 [@0-7 string [= int32 ] ] [@8 string string@9 int32@9 [ string@8-9 uuid@10 [= int32 ] ] ] bool@7",
+	}
+}
+
+func serveOffsetFetch(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.OffsetFetchRequest)
+	resp := kmsg.NewPtrOffsetFetchResponse()
+	groups := req.Groups
+	if rq.version <= 7 {
+		one := kmsg.NewOffsetFetchRequestGroup()
+		one.Group = req.Group
+		if req.Topics != nil {
+			one.Topics = []kmsg.OffsetFetchRequestGroupTopic{}
+		}
+		for _, t := range req.Topics {
+			q := kmsg.NewOffsetFetchRequestGroupTopic()
+			q.Topic, q.Partitions = t.Topic, t.Partitions
+			one.Topics = append(one.Topics, q)
+		}
+		groups = []kmsg.OffsetFetchRequestGroup{one}
+	}
+	for i := range groups {
+		resp.Groups = append(resp.Groups, rq.fetchOffsets(&groups[i]))
+	}
+	if rq.version <= 7 {
+		g := &resp.Groups[0]
+		resp.ErrorCode = g.ErrorCode
+		for _, t := range g.Topics {
+			rt := kmsg.NewOffsetFetchResponseTopic()
+			rt.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewOffsetFetchResponseTopicPartition()
+				rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, rp.ErrorCode = p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		resp.Groups = nil
+	}
+	rq.respond(resp)
+	return nil
+}
+
+// fetchOffsets answers for one group; no topics means all it has.
+func (rq *request) fetchOffsets(q *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+	b := rq.broker()
+	rg := kmsg.NewOffsetFetchResponseGroup()
+	rg.Group = q.Group
+	offsets := make(map[topicPartition]committed)
+	_, c := b.groups.with(q.Group, false, func(g *group) { maps.Copy(offsets, g.offsets) })
+	if q.Group == "" {
+		c = codeInvalidGroupID
+	}
+	if rg.ErrorCode = rq.code(c); c != codeNone {
+		return rg
+	}
+	topics := q.Topics
+	if topics == nil {
+		topics = rq.allTopics(offsets)
+	}
+	for i := range topics {
+		qt := &topics[i]
+		rt := kmsg.NewOffsetFetchResponseGroupTopic()
+		rt.Topic, rt.TopicID = qt.Topic, qt.TopicID
+		name, unknown := qt.Topic, codeNone
+		if rq.version >= 10 {
+			if t := b.topics.getID(qt.TopicID); t != nil {
+				name = t.name
+			} else {
+				unknown = codeUnknownTopicID
+			}
+		}
+		for _, partition := range qt.Partitions {
+			rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = partition, -1, -1, kmsg.StringPtr("")
+			rp.ErrorCode = rq.code(unknown)
+			if c, ok := offsets[topicPartition{name, partition}]; ok && unknown == codeNone {
+				rp.Offset, rp.LeaderEpoch, rp.Metadata = c.offset, c.epoch, &c.metadata
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		rg.Topics = append(rg.Topics, rt)
+	}
+	return rg
+}
+
+// allTopics asks for everything there is.
+func (rq *request) allTopics(offsets map[topicPartition]committed) []kmsg.OffsetFetchRequestGroupTopic {
+	partitions := make(map[string][]int32)
+	for tp := range offsets {
+		partitions[tp.topic] = append(partitions[tp.topic], tp.partition)
+	}
+	var out []kmsg.OffsetFetchRequestGroupTopic
+	for _, name := range slices.SortedFunc(maps.Keys(partitions), cmp.Compare[string]) {
+		q := kmsg.NewOffsetFetchRequestGroupTopic()
+		q.Topic, q.Partitions = name, slices.Sorted(slices.Values(partitions[name]))
+		if rq.version >= 10 {
+			t := rq.broker().topics.get(name)
+			if t == nil {
+				continue // it has no id to be named by
+			}
+			q.TopicID = t.id
+		}
+		out = append(out, q)
+	}
+	return out
+}

@@ -1,0 +1,69 @@
+package broker
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// request is one frame from its arrival to its answer.
+type request struct {
+	conn        *conn
+	api         *api
+	version     int16
+	flexible    bool
+	correlation int32
+	body        []byte // of the frame; gone when the handler returns
+	at          time.Time
+
+	ready  chan struct{} // closed when one of the following is set
+	answer []byte        // whole frame
+	send   func() error  // writes the answer to the connection by itself, on the connection's writer
+	silent bool          // no answer at all (acks=0); set before the handler returns
+}
+
+// broker returns whom the request was sent to.
+func (rq *request) broker() *Broker { return rq.conn.b }
+
+// begin returns a buffer with the header of an answer that will take about n bytes.
+func (rq *request) begin(n int) []byte {
+	b := rq.conn.b.buffers.get(n + 9)[:0]
+	b = append(b, 0, 0, 0, 0)
+	b = appendInt32(b, rq.correlation)
+	if rq.flexible && rq.api.key != kmsg.ApiVersions.Int16() { // KIP-511: its header never changes
+		b = append(b, 0)
+	}
+	return b
+}
+
+// answerWith hands over an answer that begin began.
+func (rq *request) answerWith(b []byte) {
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	rq.answer = b
+	close(rq.ready)
+}
+
+// respond encodes an answer and hands it over. It may be called from any goroutine, once.
+func (rq *request) respond(m kmsg.Response) {
+	m.SetVersion(rq.version)
+	rq.answerWith(m.AppendTo(rq.begin(512)))
+}
+
+// sendWith leaves the answer to a function that runs on the connection's writer when everything before it is written.
+func (rq *request) sendWith(f func() error) {
+	rq.send = f
+	close(rq.ready)
+}
+
+// code counts an error code and returns it as the wire has it.
+func (rq *request) code(c code) int16 { return rq.conn.b.counters.code(c) }
+
+// text returns err's text as an optional string, nil for nil.
+func text(err error) *string {
+	if err == nil {
+		return nil
+	}
+	s := err.Error()
+	return &s
+}

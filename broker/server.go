@@ -1,0 +1,110 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// listener accepts clients on one address. What one day differs by address (TLS, SASL, the advertised name) belongs here.
+type listener struct {
+	net.Listener
+	b *Broker
+}
+
+func (b *Broker) listen(addr string) (*listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return &listener{Listener: l, b: b}, nil
+}
+
+// run accepts until the listener is closed. Being out of file descriptors is no reason to end.
+func (l *listener) run() {
+	const longest = time.Second
+	var pause time.Duration
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			pause = 0
+			l.b.serveConn(nc)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if pause == 0 {
+			l.b.log.Warn("accept", "err", err)
+		}
+		pause = min(max(2*pause, 5*time.Millisecond), longest)
+		select {
+		case <-time.After(pause):
+		case <-l.b.closing:
+			return
+		}
+	}
+}
+
+// connSet holds the open connections.
+type connSet struct {
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	closed bool
+	wg     sync.WaitGroup // two goroutines each
+}
+
+// add lets a connection in, unless there are too many or the broker closes.
+func (s *connSet) add(c *conn, most int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.conns) >= most {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.wg.Add(2)
+	return true
+}
+
+func (s *connSet) remove(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+}
+
+// drain has every connection read no further, answer what it has read and close; those that have not within the time
+// are closed as they are. It returns when all are gone.
+func (s *connSet) drain(limit time.Duration) {
+	s.mu.Lock()
+	s.closed = true
+	for c := range s.conns {
+		c.stopReading()
+	}
+	s.mu.Unlock()
+	hard := time.AfterFunc(limit, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for c := range s.conns {
+			c.abort()
+		}
+	})
+	s.wg.Wait()
+	hard.Stop()
+}
+
+// serveConn starts serving an accepted connection, or closes it when there are too many.
+func (b *Broker) serveConn(nc net.Conn) bool {
+	c := newConn(b, nc)
+	if !b.conns.add(c, b.cfg.MaxConnections) {
+		b.counters.refused.Add(1)
+		_ = nc.Close()
+		return false
+	}
+	b.counters.accepted.Add(1)
+	b.counters.connections.Add(1)
+	go c.read()
+	go c.write()
+	return true
+}

@@ -1,0 +1,217 @@
+package broker
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tributary-net/tributary/internal/commitlog"
+)
+
+// configKey is one of Kafka's topic configurations (Kafka documentation, "Topic Configs").
+type configKey struct {
+	name string
+	typ  kmsg.ConfigType
+	// check says whether a value is allowed.
+	check func(value string) error
+	// standard is the value of a topic that does not set it.
+	standard func(c *Config) string
+	// apply puts a checked value into force. Nil: kept and shown, for clients that set it, without effect here.
+	apply func(lc *commitlog.LogConfig, value string)
+	doc   string
+}
+
+func fixed(s string) func(*Config) string { return func(*Config) string { return s } }
+
+func integer(lo, hi int64) func(string) error {
+	return func(s string) error {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n < lo || n > hi {
+			return fmt.Errorf("want a whole number within %d to %d", lo, hi)
+		}
+		return nil
+	}
+}
+
+func oneOf(words ...string) func(string) error {
+	return func(s string) error {
+		if !slices.Contains(words, s) {
+			return fmt.Errorf("want one of %s", strings.Join(words, ", "))
+		}
+		return nil
+	}
+}
+
+func listOf(words ...string) func(string) error {
+	return func(s string) error {
+		for w := range strings.SplitSeq(s, ",") {
+			if !slices.Contains(words, strings.TrimSpace(w)) {
+				return fmt.Errorf("want a list of %s", strings.Join(words, ", "))
+			}
+		}
+		return nil
+	}
+}
+
+func ratio(s string) error {
+	if f, err := strconv.ParseFloat(s, 64); err != nil || !(f >= 0 && f <= 1) {
+		return fmt.Errorf("want a number within 0 to 1")
+	}
+	return nil
+}
+
+func anything(string) error { return nil }
+
+// number reads a checked value.
+func number(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64)
+	return n
+}
+
+// millis turns a checked number of milliseconds into a duration, -1 into a negative one and 0, which the log takes as
+// "not set", into the shortest there is.
+func millis(s string) time.Duration {
+	n := number(s)
+	if n > math.MaxInt64/int64(time.Millisecond) {
+		return math.MaxInt64
+	}
+	if n == 0 {
+		return time.Millisecond
+	}
+	return time.Duration(n) * time.Millisecond
+}
+
+func millisText(d time.Duration) string {
+	if d < 0 {
+		return "-1"
+	}
+	return strconv.FormatInt(d.Milliseconds(), 10)
+}
+
+const (
+	maxInt32 = math.MaxInt32
+	maxInt64 = math.MaxInt64
+	maxLong  = "9223372036854775807"
+)
+
+// topicConfigs in the order they are listed.
+var topicConfigs = []configKey{
+	{
+		name: "cleanup.policy", typ: kmsg.ConfigTypeList, check: listOf("delete", "compact"), standard: fixed("delete"),
+		apply: func(lc *commitlog.LogConfig, v string) { lc.Compact = strings.Contains(v, "compact") },
+		doc:   "delete old segments, or keep the last record of every key. A compacted topic is exempt from retention by time and size.",
+	},
+	{name: "compression.type", typ: kmsg.ConfigTypeString, check: oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), standard: fixed("producer"), doc: "kept as set; batches stay as the producer compressed them."},
+	{
+		name: "delete.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("86400000"),
+		apply: func(lc *commitlog.LogConfig, v string) { lc.DeleteRetention = millis(v) },
+		doc:   "how long a compacted topic keeps tombstones.",
+	},
+	{name: "file.delete.delay.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: func(c *Config) string { return millisText(max(c.FileDeleteDelay, 0)) }, doc: "kept as set; the broker's own setting is in force."},
+	{name: "flush.messages", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: fixed(maxLong), doc: "kept as set; the broker's durability decides about flushes."},
+	{name: "flush.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set; the broker's durability decides about flushes."},
+	{name: "follower.replication.throttled.replicas", typ: kmsg.ConfigTypeList, check: anything, standard: fixed(""), doc: "kept as set; there are no followers."},
+	{
+		name: "index.interval.bytes", typ: kmsg.ConfigTypeInt, check: integer(0, maxInt32), standard: fixed("4096"),
+		apply: func(lc *commitlog.LogConfig, v string) { lc.IndexIntervalBytes = int(max(number(v), 1)) },
+		doc:   "bytes of log between two index entries.",
+	},
+	{name: "leader.replication.throttled.replicas", typ: kmsg.ConfigTypeList, check: anything, standard: fixed(""), doc: "kept as set; there are no followers."},
+	{name: "local.retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(-2, maxInt64), standard: fixed("-2"), doc: "kept as set; there is no remote storage."},
+	{name: "local.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(-2, maxInt64), standard: fixed("-2"), doc: "kept as set; there is no remote storage."},
+	{name: "max.compaction.lag.ms", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: fixed(maxLong), doc: "kept as set."},
+	{
+		name: "max.message.bytes", typ: kmsg.ConfigTypeInt, check: integer(0, maxInt32), standard: func(c *Config) string { return strconv.Itoa(c.MaxMessageBytes) },
+		apply: func(lc *commitlog.LogConfig, v string) { lc.MaxMessageBytes = int(max(number(v), 1)) },
+		doc:   "largest batch, as the producer compressed it.",
+	},
+	{name: "message.timestamp.after.max.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set."},
+	{name: "message.timestamp.before.max.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set."},
+	{
+		name: "message.timestamp.type", typ: kmsg.ConfigTypeString, check: oneOf("CreateTime", "LogAppendTime"), standard: fixed("CreateTime"),
+		apply: func(lc *commitlog.LogConfig, v string) {
+			lc.TimestampType = commitlog.CreateTime
+			if v == "LogAppendTime" {
+				lc.TimestampType = commitlog.LogAppendTime
+			}
+		},
+		doc: "whose clock a record's timestamp is: the producer's or the broker's.",
+	},
+	{name: "min.cleanable.dirty.ratio", typ: kmsg.ConfigTypeDouble, check: ratio, standard: fixed("0.5"), doc: "kept as set."},
+	{name: "min.compaction.lag.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("0"), doc: "kept as set."},
+	{name: "min.insync.replicas", typ: kmsg.ConfigTypeInt, check: integer(1, maxInt32), standard: fixed("1"), doc: "kept as set; the one replica is always in sync."},
+	{name: "preallocate", typ: kmsg.ConfigTypeBoolean, check: oneOf("true", "false"), standard: fixed("false"), doc: "kept as set; segments grow as they are written."},
+	{name: "remote.storage.enable", typ: kmsg.ConfigTypeBoolean, check: oneOf("false"), standard: fixed("false"), doc: "there is no remote storage."},
+	{
+		name: "retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(-1, maxInt64), standard: func(c *Config) string { return strconv.FormatInt(max(c.RetentionBytes, -1), 10) },
+		apply: func(lc *commitlog.LogConfig, v string) {
+			if lc.RetentionBytes = number(v); lc.RetentionBytes == 0 {
+				lc.RetentionBytes = 1
+			}
+		},
+		doc: "bytes each partition keeps; -1 is no limit.",
+	},
+	{
+		name: "retention.ms", typ: kmsg.ConfigTypeLong, check: integer(-1, maxInt64), standard: func(c *Config) string { return millisText(c.RetentionAge) },
+		apply: func(lc *commitlog.LogConfig, v string) { lc.RetentionAge = millis(v) },
+		doc:   "how long records are kept; -1 is for ever.",
+	},
+	{
+		name: "segment.bytes", typ: kmsg.ConfigTypeInt, check: integer(1024, maxInt32), standard: func(c *Config) string { return strconv.FormatInt(c.SegmentBytes, 10) },
+		apply: func(lc *commitlog.LogConfig, v string) { lc.SegmentBytes = number(v) },
+		doc:   "largest segment file.",
+	},
+	{name: "segment.index.bytes", typ: kmsg.ConfigTypeInt, check: integer(4, maxInt32), standard: fixed("10485760"), doc: "kept as set; indexes grow as they are written."},
+	{name: "segment.jitter.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("0"), doc: "kept as set."},
+	{
+		name: "segment.ms", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: func(c *Config) string { return millisText(c.SegmentAge) },
+		apply: func(lc *commitlog.LogConfig, v string) { lc.SegmentAge = millis(v) },
+		doc:   "a new segment begins after this time at the latest.",
+	},
+	{name: "unclean.leader.election.enable", typ: kmsg.ConfigTypeBoolean, check: oneOf("true", "false"), standard: fixed("false"), doc: "kept as set; there are no followers."},
+}
+
+// topicConfig finds a topic configuration by name.
+func topicConfig(name string) *configKey {
+	for i := range topicConfigs {
+		if topicConfigs[i].name == name {
+			return &topicConfigs[i]
+		}
+	}
+	return nil
+}
+
+// checkConfigs refuses a name Kafka does not have and a value it does not allow.
+func checkConfigs(configs map[string]string) error {
+	for name, value := range configs {
+		k := topicConfig(name)
+		if k == nil {
+			return refusef(codeInvalidConfig, "unknown topic config %s", name)
+		}
+		if err := k.check(value); err != nil {
+			return refusef(codeInvalidConfig, "topic config %s=%q: %v", name, value, err)
+		}
+	}
+	return nil
+}
+
+// effectiveConfig is the broker's defaults with a topic's own settings over them.
+func effectiveConfig(c *Config, name string, configs map[string]string) commitlog.LogConfig {
+	lc := c.logConfig()
+	for k, v := range configs {
+		if key := topicConfig(k); key != nil && key.apply != nil && key.check(v) == nil {
+			key.apply(&lc, v)
+		}
+	}
+	if name == offsetsTopic {
+		lc.Compact = true
+		lc.MaxMessageBytes = max(lc.MaxMessageBytes, c.MaxRequestBytes) // a group's assignment is one record
+		lc.MaxMessageBytes = min(lc.MaxMessageBytes, int(lc.SegmentBytes))
+	}
+	return lc
+}
