@@ -23,9 +23,15 @@ type decodeOptions struct {
 }
 
 func (o *decodeOptions) register(fs *pflag.FlagSet, prefix string) {
-	fs.VarP(&option{"string", func(s string) error { o.read = s; return nil }, func() string { return o.read }}, prefix+"read", "r", "capture `file` of export datagrams, pcap or pcapng; - is standard input")
+	readVar(fs, &o.read, prefix)
 	enumVar(fs, &o.format, prefix+"format", flow.FormatNames(), "how to write flow records")
 	boolVar(fs, &o.quiet, prefix+"quiet", "do not say at the end what could not be decoded")
+}
+
+// readVar registers the option that names a capture file.
+func readVar(fs *pflag.FlagSet, p *string, prefix string) {
+	fs.VarP(&option{"string", func(s string) error { *p = s; return nil }, func() string { return *p }},
+		prefix+"read", "r", "capture `file` of export datagrams, pcap or pcapng; - is standard input")
 }
 
 func (o *decodeOptions) check() error {
