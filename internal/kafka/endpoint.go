@@ -346,3 +346,16 @@ func (e Endpoint) String() string {
 	}
 	return b.String()
 }
+
+// Override returns e with one property set, whatever it was before.
+func (e Endpoint) Override(name, value string) (Endpoint, error) {
+	p := maps.Clone(e.Properties)
+	if p == nil {
+		p = Properties{}
+	}
+	if err := p.set(name, value); err != nil {
+		return e, err
+	}
+	e.Properties = p
+	return e, e.check()
+}
