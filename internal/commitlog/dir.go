@@ -79,7 +79,7 @@ func OpenDir(cfg DirConfig) (*Dir, error) {
 }
 
 func (d *Dir) open() error {
-	if err := d.fs.MkdirAll(d.cfg.Path); err != nil {
+	if err := d.makeDir(); err != nil {
 		return err
 	}
 	var err error
@@ -120,6 +120,30 @@ func (d *Dir) open() error {
 		return err
 	}
 	return d.writeRecoveryPoints()
+}
+
+// makeDir makes the data directory, durably: until meta.properties is in it, the names that lead to it may not be.
+func (d *Dir) makeDir() error {
+	if f, err := d.fs.OpenFile(d.file(fileMeta), os.O_RDONLY); err == nil {
+		return f.Close()
+	}
+	missing := []string{d.cfg.Path}
+	for p := filepath.Dir(d.cfg.Path); ; p = filepath.Dir(p) {
+		if _, err := d.fs.ReadDir(p); err == nil || filepath.Dir(p) == p {
+			break
+		}
+		missing = append(missing, p)
+	}
+	if err := d.fs.MkdirAll(d.cfg.Path); err != nil {
+		return err
+	}
+	for _, p := range missing {
+		// A directory that may be passed through but not read cannot be synced by us.
+		if err := d.fs.SyncDir(filepath.Dir(p)); err != nil && !errors.Is(err, os.ErrPermission) {
+			return err
+		}
+	}
+	return nil
 }
 
 // takeCleanMarker says whether the directory was closed in order, or is new, and removes the marker for good.

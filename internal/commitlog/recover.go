@@ -100,6 +100,9 @@ func (r *recovery) run(clean bool, point, start int64) error {
 		r.bases = append(r.bases, start)
 		clean = false
 	}
+	if err := r.dropSnapshotsBelow(r.bases[0]); err != nil {
+		return err
+	}
 	for _, base := range r.bases[len(r.segments):] {
 		s, err := openSegmentFiles(r.dir.fs, r.path, base, os.O_RDWR)
 		if err != nil {
@@ -172,6 +175,17 @@ func (r *recovery) list() error {
 	}
 	slices.Sort(r.bases)
 	slices.Sort(r.snapshots)
+	return nil
+}
+
+// dropSnapshotsBelow removes snapshots between which and the log records are missing that they do not know.
+func (r *recovery) dropSnapshotsBelow(offset int64) error {
+	for len(r.snapshots) > 0 && r.snapshots[0] < offset {
+		if err := r.dir.fs.Remove(r.file(segmentName(r.snapshots[0], suffixSnapshot))); err != nil {
+			return err
+		}
+		r.snapshots = r.snapshots[1:]
+	}
 	return nil
 }
 
@@ -356,7 +370,8 @@ func (r *recovery) repair(point int64) (end int64, err error) {
 	}
 	for _, offset := range r.snapshots {
 		if offset > end {
-			if err := r.dir.fs.Remove(r.file(segmentName(offset, suffixSnapshot))); err != nil {
+			err := r.dir.fs.Remove(r.file(segmentName(offset, suffixSnapshot)))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				return 0, err
 			}
 		}

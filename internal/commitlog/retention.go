@@ -183,8 +183,7 @@ func (l *Log) expire(now time.Time) (work bool) {
 	if low > l.low.Load() {
 		l.raiseStartLocked(low)
 	}
-	list = *l.segs.Load()
-	return len(list) > 1 && list[1].base <= low // also what an earlier round had to leave
+	return l.belowStartLocked() > 0 // also what an earlier round had to leave
 }
 
 func (l *Log) rollForRetentionLocked() bool {
@@ -216,23 +215,32 @@ func (l *Log) raiseStartLocked(low int64) {
 	l.epochs.raiseStart(low)
 }
 
-// dropBelowStart takes the segments that end at or below the log start offset out of the list and renames their files.
-func (l *Log) dropBelowStart() {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return
-	}
+// belowStartLocked is how many segments end at or below the log start offset.
+func (l *Log) belowStartLocked() int {
 	list := *l.segs.Load()
 	low := l.low.Load()
 	n := 0
 	for n+1 < len(list) && list[n+1].base <= low {
 		n++
 	}
-	if n == 0 {
+	return n
+}
+
+// dropBelowStart takes the segments that end at or below the log start offset out of the list and renames their files.
+func (l *Log) dropBelowStart() {
+	l.mu.Lock()
+	n := l.belowStartLocked()
+	l.mu.Unlock()
+	// The segment that is then the first, and the producers' state at its beginning, have to be on disk before.
+	if n == 0 || l.flush() != nil {
+		return
+	}
+	l.mu.Lock()
+	if l.closed {
 		l.mu.Unlock()
 		return
 	}
+	list := *l.segs.Load()
 	gone := list[:n]
 	kept := append([]*segment(nil), list[n:]...)
 	l.segs.Store(&kept)
