@@ -1,54 +1,34 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/tributary-net/tributary/broker"
+	"github.com/tributary-net/tributary/internal/daemon"
 )
 
 // brokerOptions are the options of the embedded broker, alone or as a part of up.
 type brokerOptions struct {
-	listen            string
-	data              string
-	advertise         string
-	nodeID            int32
-	durability        string
-	autoCreate        bool
-	partitions        int32
-	retention         time.Duration
-	retentionBytes    int64
-	segmentBytes      int64
-	segmentAge        time.Duration
-	maxMessageBytes   int
-	maxRequestBytes   int
-	maxConnections    int
-	offsetsRetention  time.Duration
-	rebalanceDelay    time.Duration
-	deleteDelay       time.Duration
-	retentionInterval time.Duration
+	cfg        broker.Config
+	durability string
+	autoCreate bool
+	addrFile   string
 }
 
 func defaultBrokerOptions() *brokerOptions {
-	return &brokerOptions{
-		listen:            "127.0.0.1:9092",
-		data:              "tributary-data",
-		nodeID:            1,
-		durability:        "fsync",
-		autoCreate:        true,
-		partitions:        4,
-		retention:         7 * 24 * time.Hour,
-		segmentBytes:      1 << 30,
-		segmentAge:        7 * 24 * time.Hour,
-		maxMessageBytes:   1<<20 + 12,
-		maxRequestBytes:   100 << 20,
-		maxConnections:    4096,
-		offsetsRetention:  7 * 24 * time.Hour,
-		deleteDelay:       time.Minute,
-		retentionInterval: 5 * time.Minute,
-	}
+	cfg := broker.DefaultConfig()
+	cfg.Listen = defaultBroker
+	cfg.DataDir = "tributary-data"
+	cfg.RetentionBytes = 0 // written as 0 is no limit, where the broker's zero is its default
+	return &brokerOptions{cfg: cfg, durability: cfg.Durability.String(), autoCreate: !cfg.DisableAutoCreate}
 }
 
 const (
@@ -58,27 +38,59 @@ const (
 )
 
 func (o *brokerOptions) register(fs *pflag.FlagSet, prefix string) {
-	textVar(fs, &o.listen, prefix+"listen", "host:port", checkAddress, "accept Kafka clients here; port 0 takes a free one")
-	stringVar(fs, &o.data, prefix+"data", "keep everything in this `directory`")
-	textVar(fs, &o.advertise, prefix+"advertise", "host:port", checkAdvertise, "tell clients to come back here; without it, where they dialled")
-	intVar(fs, &o.nodeID, prefix+"node-id", 1, maxInt32, "node.id; may not change in the life of a data directory")
+	c := &o.cfg
+	textVar(fs, &c.Listen, prefix+"listen", "host:port", checkAddress, "accept Kafka clients here; port 0 takes a free one")
+	stringVar(fs, &c.DataDir, prefix+"data", "keep everything in this `directory`")
+	textVar(fs, &c.AdvertisedAddress, prefix+"advertise", "host:port", checkAdvertise, "tell clients to come back here; without it, where they dialled")
+	stringVar(fs, &o.addrFile, prefix+"addr-file", "write the address it listens on to this `file`, once it does")
+	intVar(fs, &c.NodeID, prefix+"node-id", 1, maxInt32, "node.id; may not change in the life of a data directory")
 	enumVar(fs, &o.durability, prefix+"durability", []string{"fsync", "page-cache"}, "what a record has reached when acks=all is answered: the disk, or the kernel")
 	boolVar(fs, &o.autoCreate, prefix+"auto-create", "create a topic when a client asks for it")
-	intVar(fs, &o.partitions, prefix+"partitions", 1, 10_000, "partitions of a topic created without a number")
-	durationVar(fs, &o.retention, prefix+"retention", 0, maxDuration, "keep records this long where the topic does not say; 0 is for ever")
-	sizeVar(fs, &o.retentionBytes, prefix+"retention-bytes", 0, maxInt64, "keep this much of each partition where the topic does not say; 0 is no limit")
-	sizeVar(fs, &o.segmentBytes, prefix+"segment-bytes", 1<<10, maxInt32, "begin a new segment file at this size")
-	durationVar(fs, &o.segmentAge, prefix+"segment-age", time.Second, maxDuration, "begin a new segment file after this time")
-	sizeVar(fs, &o.maxMessageBytes, prefix+"max-message-bytes", 1<<10, 1<<30, "largest record batch accepted")
-	sizeVar(fs, &o.maxRequestBytes, prefix+"max-request-bytes", 1<<20, maxInt32, "largest request accepted")
-	intVar(fs, &o.maxConnections, prefix+"max-connections", 1, 1_000_000, "clients connected at the same time")
-	durationVar(fs, &o.offsetsRetention, prefix+"offsets-retention", time.Minute, maxDuration, "keep the offsets of an empty group this long")
-	durationVar(fs, &o.rebalanceDelay, prefix+"rebalance-delay", 0, time.Minute, "wait for further members before the first rebalance of a group")
-	durationVar(fs, &o.deleteDelay, prefix+"file-delete-delay", 0, time.Hour, "remove files this long after their records are gone")
-	durationVar(fs, &o.retentionInterval, prefix+"retention-check-interval", time.Second, 24*time.Hour, "look for expired segments this often")
+	intVar(fs, &c.DefaultPartitions, prefix+"partitions", 1, 10_000, "partitions of a topic created without a number")
+	intVar(fs, &c.MaxPartitions, prefix+"max-partitions", 1, 1_000_000, "partitions of all topics together")
+	durationVar(fs, &c.RetentionAge, prefix+"retention", 0, maxDuration, "keep records this long where the topic does not say; 0 is for ever")
+	sizeVar(fs, &c.RetentionBytes, prefix+"retention-bytes", 0, maxInt64, "keep this much of each partition where the topic does not say; 0 is no limit")
+	sizeVar(fs, &c.SegmentBytes, prefix+"segment-bytes", 1<<10, maxInt32, "begin a new segment file at this size")
+	durationVar(fs, &c.SegmentAge, prefix+"segment-age", time.Second, maxDuration, "begin a new segment file after this time")
+	sizeVar(fs, &c.MaxMessageBytes, prefix+"max-message-bytes", 1<<10, 1<<30, "largest record batch accepted")
+	sizeVar(fs, &c.MaxRequestBytes, prefix+"max-request-bytes", 1<<20, maxInt32, "largest request accepted")
+	sizeVar(fs, &c.MaxInFlightBytes, prefix+"max-in-flight-bytes", 1<<20, 1<<40, "memory for the requests of all clients; more wait their turn")
+	intVar(fs, &c.MaxConnections, prefix+"max-connections", 1, 1_000_000, "clients connected at the same time")
+	durationVar(fs, &c.IdleTimeout, prefix+"idle-timeout", time.Second, maxDuration, "close a connection without traffic")
+	durationVar(fs, &c.OffsetsRetention, prefix+"offsets-retention", time.Minute, maxDuration, "keep the offsets of an empty group this long")
+	durationVar(fs, &c.GroupInitialRebalanceDelay, prefix+"rebalance-delay", 0, time.Minute, "wait for further members before the first rebalance of a group")
+	durationVar(fs, &c.FileDeleteDelay, prefix+"file-delete-delay", 0, time.Hour, "remove files this long after their records are gone")
+	durationVar(fs, &c.RetentionCheckInterval, prefix+"retention-check-interval", time.Second, 24*time.Hour, "look for expired segments this often")
 }
 
-func (o *brokerOptions) check() error { return nil }
+func (o *brokerOptions) check() error {
+	_, err := o.config()
+	return err
+}
+
+// config is what the broker is opened with.
+func (o *brokerOptions) config() (broker.Config, error) {
+	c := o.cfg
+	if c.DataDir == "" {
+		return c, bad("data", "", "allowed is the name of a directory")
+	}
+	var err error
+	if c.Durability, err = broker.ParseDurability(o.durability); err != nil {
+		return c, err
+	}
+	c.DisableAutoCreate = !o.autoCreate
+	// What is written 0 here is below 0 there, where 0 stands for the default.
+	if c.RetentionAge == 0 {
+		c.RetentionAge = -1
+	}
+	if c.RetentionBytes == 0 {
+		c.RetentionBytes = -1
+	}
+	if c.FileDeleteDelay == 0 {
+		c.FileDeleteDelay = -1
+	}
+	return c, c.Validate()
+}
 
 // checkAddress accepts host:port to listen on.
 func checkAddress(s string) error {
@@ -105,15 +117,89 @@ func checkAdvertise(s string) error {
 
 func newBroker() *cobra.Command {
 	o := defaultBrokerOptions()
+	run := newServiceOptions("127.0.0.1:8085")
 	return configured(&cobra.Command{
 		Use:   "broker",
 		Short: "Run the embedded Kafka broker by itself",
 		Long: `Run the embedded broker by itself: one durable node that any Kafka client can
-use, with its data in one directory.`,
+use, with its data in one directory.
+
+An answer to acks=all means that the records are on the disk. Told to stop, it
+answers the requests it has, writes everything down, and ends.`,
 		Example: `  tributary broker --listen 127.0.0.1:9092 --data /var/lib/tributary
   tributary broker --listen [::]:9092 --advertise kafka.example.net:9092 --retention 24h`,
 		Args: cobra.NoArgs,
-	}, o, func(*cobra.Command, []string) error {
-		return errors.New("the broker is not part of this build")
+	}, serviceCommand{o, &run}, func(c *cobra.Command, _ []string) error {
+		return runService(c, &run, func(_ context.Context, s *service) error {
+			return o.addTo(s, &embeddedBroker{})
+		})
 	})
+}
+
+// embeddedBroker is the broker of this process once its part has started.
+type embeddedBroker struct{ *broker.Broker }
+
+// Dial connects within the process; it is the dialer of embedded: endpoints.
+func (e *embeddedBroker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	return e.Broker.Dial(ctx)
+}
+
+// addTo adds the broker to a service; b has it after its part has started.
+func (o *brokerOptions) addTo(s *service, b *embeddedBroker) error {
+	cfg, err := o.config()
+	if err != nil {
+		return err
+	}
+	cfg.Logger = s.log
+	s.http.Ready("broker", func() error {
+		if b.Broker == nil {
+			return errors.New("is starting")
+		}
+		return b.Err()
+	})
+	s.group.Add(daemon.Part{
+		Name: "broker",
+		Start: func(context.Context) error {
+			opened, err := broker.Open(cfg)
+			if err != nil {
+				return brokerError(err)
+			}
+			b.Broker = opened
+			s.registry.MustRegister(brokerCollector{opened})
+			if a := opened.Addr(); a != nil {
+				daemon.WarnPublic(s.log, "broker", a)
+				s.log.Info("broker listens", "addr", a.String(), "data", cfg.DataDir, "durability", cfg.Durability.String())
+			}
+			return o.writeAddr(opened.Addr())
+		},
+		// The broker stops by itself only when it is closed; Stop does that.
+		Stop: func(context.Context) error {
+			if o.addrFile != "" {
+				_ = os.Remove(o.addrFile)
+			}
+			return b.Close()
+		},
+	})
+	return nil
+}
+
+// brokerError says in plain words why the broker did not open.
+func brokerError(err error) error {
+	if plain := daemon.ListenError(err); plain != err {
+		return fmt.Errorf("broker: %w", plain)
+	}
+	return err
+}
+
+// writeAddr writes the address for whoever waits for it: the file is there when
+// it is whole.
+func (o *brokerOptions) writeAddr(a net.Addr) error {
+	if o.addrFile == "" || a == nil {
+		return nil
+	}
+	part := o.addrFile + ".part"
+	if err := os.WriteFile(part, []byte(a.String()+"\n"), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(part, o.addrFile)
 }

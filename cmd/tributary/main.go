@@ -77,9 +77,9 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 	}
 	add("run", newCollect())
 	add("run", newBroker())
-	// add("kafka", newTopics())
-	// add("kafka", newProduce())
-	// add("kafka", newConsume())
+	add("kafka", newTopics())
+	add("kafka", newProduce())
+	add("kafka", newConsume())
 	add("file", newDecode())
 	add("file", newReplay())
 	root.AddCommand(newVersion())

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/tributary-net/tributary/broker"
+)
+
+// brokerTopicLabels bounds how many topics have metrics of their own; the rest are
+// summed up under "other".
+const brokerTopicLabels = 500
+
+// brokerCollector turns what the broker has counted into metrics.
+type brokerCollector struct{ b *broker.Broker }
+
+func brokerDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("tributary_broker_"+name, help, labels, nil)
+}
+
+var (
+	brokerConnections = brokerDesc("connections", "Connections open now.")
+	brokerAccepted    = brokerDesc("connections_accepted_total", "Connections accepted.")
+	brokerClosed      = brokerDesc("connections_closed_total", "Connections the broker closed, by reason.", "reason")
+	brokerUnsupported = brokerDesc("requests_unsupported_total", "Requests of a kind or version that is not served.")
+	brokerPanics      = brokerDesc("panics_total", "Panics caught while serving a request.")
+	brokerIn          = brokerDesc("request_bytes_total", "Bytes read from clients.")
+	brokerOut         = brokerDesc("response_bytes_total", "Bytes written to clients.")
+	brokerInFlight    = brokerDesc("in_flight_bytes", "Requests being read or served now.")
+	brokerWaiting     = brokerDesc("waiting_fetches", "Fetches that wait for records now.")
+	brokerRequests    = brokerDesc("requests_total", "Requests, by kind.", "request")
+	brokerSeconds     = brokerDesc("request_seconds_total", "Time from a request read to its answer written, waiting included, by kind.", "request")
+	brokerErrors      = brokerDesc("errors_total", "Answers with an error, by Kafka's name of it.", "error")
+	brokerPartitions  = brokerDesc("partitions", "Partitions of all topics.")
+	brokerUnclean     = brokerDesc("unclean_start", "1 when the last stop was not in order.")
+	brokerOffline     = brokerDesc("offline", "1 when the disk did not answer an fsync: nothing more is written.")
+	brokerGroups      = brokerDesc("groups", "Consumer groups, by state.", "state")
+	brokerMembers     = brokerDesc("group_members", "Members of all consumer groups.")
+
+	topicMessagesIn = brokerDesc("topic_records_in_total", "Records written, by topic.", "topic")
+	topicBytesIn    = brokerDesc("topic_bytes_in_total", "Bytes written as sent, compressed, by topic.", "topic")
+	topicBytesOut   = brokerDesc("topic_bytes_out_total", "Bytes read by consumers, by topic.", "topic")
+	topicRejected   = brokerDesc("topic_rejected_total", "Partitions of produce requests that were refused, by topic.", "topic")
+	topicDuplicates = brokerDesc("topic_duplicates_total", "Batches that were in the log already, by topic.", "topic")
+	topicSize       = brokerDesc("topic_size_bytes", "Bytes on disk, by topic.", "topic")
+	topicMessages   = brokerDesc("topic_records", "Offsets between log start and log end, by topic.", "topic")
+	topicPartitions = brokerDesc("topic_partitions", "Partitions, by topic.", "topic")
+)
+
+func (c brokerCollector) Describe(d chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		brokerConnections, brokerAccepted, brokerClosed, brokerUnsupported, brokerPanics, brokerIn, brokerOut, brokerInFlight,
+		brokerWaiting, brokerRequests, brokerSeconds, brokerErrors, brokerPartitions, brokerUnclean, brokerOffline, brokerGroups,
+		brokerMembers, topicMessagesIn, topicBytesIn, topicBytesOut, topicRejected, topicDuplicates, topicSize, topicMessages,
+		topicPartitions,
+	} {
+		d <- desc
+	}
+}
+
+func (c brokerCollector) Collect(m chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
+		m <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(desc *prometheus.Desc, v float64, labels ...string) {
+		m <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, v, labels...)
+	}
+	s := c.b.Stats()
+	gauge(brokerConnections, float64(s.Connections))
+	counter(brokerAccepted, float64(s.ConnectionsAccepted))
+	counter(brokerClosed, float64(s.ConnectionsRefused), "refused")
+	counter(brokerClosed, float64(s.ConnectionsMalformed), "malformed")
+	counter(brokerClosed, float64(s.ConnectionsIdle), "idle")
+	counter(brokerClosed, float64(s.ConnectionsSlow), "slow")
+	counter(brokerUnsupported, float64(s.RequestsUnsupported))
+	counter(brokerPanics, float64(s.Panics))
+	counter(brokerIn, float64(s.RequestBytes))
+	counter(brokerOut, float64(s.ResponseBytes))
+	gauge(brokerInFlight, float64(s.InFlightBytes))
+	gauge(brokerWaiting, float64(s.WaitingFetch))
+	gauge(brokerPartitions, float64(s.Partitions))
+	gauge(brokerUnclean, flag(s.UncleanStart))
+	gauge(brokerOffline, flag(s.Offline))
+	for _, r := range s.Requests {
+		counter(brokerRequests, float64(r.Count), r.Name)
+		counter(brokerSeconds, r.Time.Seconds(), r.Name)
+	}
+	for code, n := range s.Errors {
+		counter(brokerErrors, float64(n), errorName(code))
+	}
+	states := map[string]int{}
+	members := 0
+	for _, g := range s.Groups {
+		states[g.State]++
+		members += g.Members
+	}
+	for state, n := range states {
+		gauge(brokerGroups, float64(n), state)
+	}
+	gauge(brokerMembers, float64(members))
+	c.topics(gauge, counter, s.Topics)
+}
+
+// topics adds the metrics of topics; those beyond the bound are one.
+func (c brokerCollector) topics(gauge, counter func(*prometheus.Desc, float64, ...string), topics []broker.TopicStats) {
+	var other *broker.TopicStats
+	one := func(name string, t *broker.TopicStats) {
+		counter(topicMessagesIn, float64(t.MessagesIn), name)
+		counter(topicBytesIn, float64(t.BytesIn), name)
+		counter(topicBytesOut, float64(t.BytesOut), name)
+		counter(topicRejected, float64(t.ProduceRejected), name)
+		counter(topicDuplicates, float64(t.Duplicates), name)
+		gauge(topicSize, float64(t.Size), name)
+		gauge(topicMessages, float64(t.Messages), name)
+		gauge(topicPartitions, float64(t.Partitions), name)
+	}
+	for i := range topics {
+		t := &topics[i]
+		if i < brokerTopicLabels {
+			one(t.Name, t)
+			continue
+		}
+		if other == nil {
+			other = &broker.TopicStats{}
+		}
+		other.MessagesIn += t.MessagesIn
+		other.BytesIn += t.BytesIn
+		other.BytesOut += t.BytesOut
+		other.ProduceRejected += t.ProduceRejected
+		other.Duplicates += t.Duplicates
+		other.Size += t.Size
+		other.Messages += t.Messages
+		other.Partitions += t.Partitions
+	}
+	if other != nil {
+		one("other", other)
+	}
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// errorName is Kafka's name of an error code.
+func errorName(code int16) string {
+	if e := kerr.TypedErrorForCode(code); e != nil {
+		return e.Message
+	}
+	return strconv.Itoa(int(code))
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// printer writes records as --output, --print and --decode say.
+type printer struct {
+	out       *bufio.Writer
+	json      bool
+	decode    bool
+	parts     []string
+	separator string
+	delimiter byte
+	buf       []byte
+	value     []byte
+}
+
+func newPrinter(o *consumeOptions, out *bufio.Writer) *printer {
+	p := &printer{
+		out: out, json: o.output == "json", decode: o.decode,
+		separator: delimiters.Replace(o.keySep), delimiter: delimiters.Replace(o.delimiter)[0],
+	}
+	for part := range strings.SplitSeq(o.print, ",") {
+		p.parts = append(p.parts, strings.TrimSpace(part))
+	}
+	return p
+}
+
+func (p *printer) flush() error { return p.out.Flush() }
+
+// record prints one record; with --decode and several flow records in it, each on
+// a line of its own. A value that is no flow record is printed as it is.
+func (p *printer) record(r *kgo.Record) error {
+	decoded := false
+	p.value = p.value[:0]
+	if p.decode && r.Value != nil {
+		p.value, decoded = decodeValue(r.Value, p.value)
+	}
+	if p.json {
+		return p.object(r, decoded)
+	}
+	if !decoded || !slices.Contains(p.parts, "value") {
+		return p.line(r, r.Value)
+	}
+	for flow := range bytes.SplitSeq(p.value, []byte("\n")) {
+		if err := p.line(r, flow); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *printer) line(r *kgo.Record, value []byte) error {
+	b := p.buf[:0]
+	for i, part := range p.parts {
+		if i > 0 {
+			b = append(b, p.separator...)
+		}
+		switch part {
+		case "topic":
+			b = append(b, r.Topic...)
+		case "partition":
+			b = strconv.AppendInt(b, int64(r.Partition), 10)
+		case "offset":
+			b = strconv.AppendInt(b, r.Offset, 10)
+		case "timestamp":
+			b = appendTime(b, r.Timestamp)
+		case "key":
+			b = appendOrNull(b, r.Key)
+		case "headers":
+			for j, h := range r.Headers {
+				if j > 0 {
+					b = append(b, ',')
+				}
+				b = append(append(b, h.Key...), '=')
+				b = appendOrNull(b, h.Value)
+			}
+		case "value":
+			b = appendOrNull(b, value)
+		}
+	}
+	b = append(b, p.delimiter)
+	p.buf = b
+	_, err := p.out.Write(b)
+	return err
+}
+
+func appendOrNull(b, v []byte) []byte {
+	if v == nil {
+		return append(b, "null"...)
+	}
+	return append(b, v...)
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
+}
+
+// object prints a record as one JSON object.
+func (p *printer) object(r *kgo.Record, decoded bool) error {
+	j := jsonRecord{Topic: r.Topic, Partition: &r.Partition, Offset: r.Offset, Timestamp: string(appendTime(nil, r.Timestamp))}
+	j.Key, j.KeyBase64 = jsonText(r.Key)
+	for _, h := range r.Headers {
+		v, encoded := jsonText(h.Value)
+		j.Headers = append(j.Headers, jsonHeader{Name: h.Key, Value: v, ValueBase64: encoded})
+	}
+	switch {
+	case decoded && bytes.IndexByte(p.value, '\n') >= 0:
+		j.Value = slices.Concat([]byte("["), bytes.ReplaceAll(p.value, []byte("\n"), []byte(",")), []byte("]"))
+	case decoded:
+		j.Value = slices.Clone(p.value)
+	default:
+		var text *string
+		text, j.ValueBase64 = jsonText(r.Value)
+		v, err := json.Marshal(text)
+		if err != nil {
+			return err
+		}
+		j.Value = v
+	}
+	b, err := json.Marshal(&j)
+	if err != nil {
+		return err
+	}
+	_, err = p.out.Write(append(b, '\n'))
+	return err
+}
