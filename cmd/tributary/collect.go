@@ -14,6 +14,7 @@ import (
 	"github.com/tributary-net/tributary/collect"
 	"github.com/tributary-net/tributary/internal/daemon"
 	"github.com/tributary-net/tributary/internal/kafka"
+	"github.com/tributary-net/tributary/internal/sink"
 )
 
 // flowsTopic is where flow records go when a Kafka endpoint names no topic.
@@ -100,45 +101,51 @@ been delivered, and ends.`,
 		Args: cobra.NoArgs,
 	}, serviceCommand{o, &run}, func(c *cobra.Command, _ []string) error {
 		return runService(c, &run, func(_ context.Context, s *service) error {
-			return o.addTo(s, c, nil)
+			_, err := o.addTo(s, c, nil)
+			return err
 		})
 	})
 }
 
-// addTo adds the collector and its sinks to a service.
-func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc) error {
-	sinks, err := o.sink.openSinks(s, flowsTopic, c.OutOrStdout(), dial)
-	if err != nil {
-		return err
-	}
+// addTo adds the collector and its sinks to a service. What it returns is nil
+// until the collector has started.
+func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc) (**collect.Server, error) {
 	bounds := collect.DefaultDecoderConfig()
 	bounds.MaxExporters, bounds.MaxTemplates = o.maxExporters, o.maxTemplates
-	decoder := collect.NewDecoder(bounds)
 	cfg := collect.Config{Listen: o.listen, Workers: o.workers, ReceiveBuffer: o.receiveBuffer, Logger: s.log}
 	for _, a := range o.allow {
 		p, err := parseNetwork(a)
 		if err != nil {
-			return bad("allow", a, err.Error())
+			return nil, bad("allow", a, err.Error())
 		}
 		cfg.Allow = append(cfg.Allow, p)
 	}
-	s.group.Add(daemon.Part{Name: "sinks", Stop: closeSinks(sinks)})
-	var server *collect.Server
+	var sinks sink.Fanout
+	s.group.Add(daemon.Part{
+		Name: "sinks",
+		Start: func(context.Context) (err error) {
+			sinks, err = o.sink.openSinks(s, flowsTopic, c.OutOrStdout(), dial)
+			return err
+		},
+		Stop: func(ctx context.Context) error { return closeSinks(ctx, sinks) },
+	})
+	server := new(*collect.Server)
 	s.group.Add(daemon.Part{
 		Name: "collector",
-		Start: func(context.Context) error {
-			if server, err = collect.New(cfg, decoder, sinks); err != nil {
+		Start: func(context.Context) (err error) {
+			decoder := collect.NewDecoder(bounds)
+			if *server, err = collect.New(cfg, decoder, sinks); err != nil {
 				return daemon.ListenError(err)
 			}
-			s.registry.MustRegister(collectCollector{server, decoder})
-			for _, a := range server.Addrs() {
+			s.registry.MustRegister(collectCollector{*server, decoder})
+			for _, a := range (*server).Addrs() {
 				s.log.Info("collecting", "listen", a.String(), "to", strings.Join(sinks.Names(), " "))
 			}
 			return nil
 		},
-		Run: func(ctx context.Context) error { return server.Run(ctx) },
+		Run: func(ctx context.Context) error { return (*server).Run(ctx) },
 	})
-	return nil
+	return server, nil
 }
 
 // exporterLabels bounds how many exporters have metrics of their own; the rest

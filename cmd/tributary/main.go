@@ -75,6 +75,7 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 		c.GroupID = group
 		root.AddCommand(c)
 	}
+	add("run", newUp())
 	add("run", newCollect())
 	add("run", newBroker())
 	add("kafka", newTopics())

@@ -107,15 +107,14 @@ func (o *sinkOptions) openSinks(s *service, topic string, stdout io.Writer, dial
 	return sinks, nil
 }
 
-// closeSinks flushes what is in flight, as far as ctx lets it, and closes.
-func closeSinks(sinks sink.Fanout) func(context.Context) error {
-	return func(ctx context.Context) error {
-		flush := sinks.Flush(ctx)
-		if flush != nil && ctx.Err() != nil {
-			flush = nil // what is left is told by Close
-		}
-		return errors.Join(flush, sinks.Close())
+// closeSinks flushes what is in flight, as far as ctx lets it, and closes; what
+// is left then is told as an error.
+func closeSinks(ctx context.Context, sinks sink.Fanout) error {
+	err := sinks.Flush(ctx)
+	if ctx.Err() != nil {
+		err = nil
 	}
+	return errors.Join(err, sinks.Close())
 }
 
 // sinkCollector turns the accounts of sinks into metrics.
