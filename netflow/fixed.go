@@ -10,7 +10,7 @@ import (
 // Lengths of headers and records of the fixed versions, in octets. Cisco,
 // NetFlow Export Datagram Format, tables B-1 to B-6.
 const (
-	V1HeaderLen, V1RecordLen = 16, 52
+	V1HeaderLen, V1RecordLen = 16, 48
 	V5HeaderLen, V5RecordLen = 24, 48
 	V7HeaderLen, V7RecordLen = 24, 52
 )
@@ -87,12 +87,10 @@ func ParseHeader(b []byte) (h Header, records []byte, err error) {
 
 // RecordLen returns the length of a record of version 1, 5 or 7 in octets.
 func RecordLen(version uint16) int {
-	switch version {
-	case 5:
-		return V5RecordLen
-	default:
-		return V1RecordLen // version 7's are as long
+	if version == 7 {
+		return V7RecordLen
 	}
+	return V5RecordLen // version 1's are as long
 }
 
 // Decode reads a record of the given version. b has at least RecordLen octets.
@@ -110,7 +108,8 @@ func (r *Record) Decode(version uint16, b []byte) {
 	r.SrcPort = binary.BigEndian.Uint16(b[32:])
 	r.DstPort = binary.BigEndian.Uint16(b[34:])
 	if version == 1 {
-		// Octets 36 and 37 are padding; protocol, tos and flags follow.
+		// Octets 36 and 37 are padding; protocol, tos and flags follow, then
+		// seven octets of padding.
 		r.Proto, r.Tos, r.TCPFlags = b[38], b[39], b[40]
 		r.SrcAS, r.DstAS, r.SrcMask, r.DstMask = 0, 0, 0, 0
 		r.Flags, r.RouterSC = 0, [4]byte{}
