@@ -17,14 +17,16 @@ func DecodeAny(value []byte, r *Record, emit func(*Record) error) (Format, error
 	if len(value) == 0 {
 		return 0, ErrFormat
 	}
-	if value[0] == '{' {
+	n := countDelimited(value)
+	// A message of 123 octets begins with '{' too: its length.
+	if value[0] == '{' && (n == 0 || json.Valid(value)) {
 		f, err := decodeObject(value, r)
 		if err != nil {
 			return 0, err
 		}
 		return f, emit(r)
 	}
-	if n := countDelimited(value); n > 0 {
+	if n > 0 {
 		for c := (wireCursor{b: value}); len(c.b) > 0; {
 			if err := DecodeProtobuf(c.bytes(), r); err != nil {
 				return 0, err
