@@ -145,6 +145,10 @@ func (w *watcher) reverse(f, r *Flow) {
 	r.In, r.Out = f.Out, f.In
 	r.SrcMAC, r.DstMAC = f.DstMAC, f.SrcMAC
 	r.fromInside, r.toInside = f.toInside, f.fromInside
+	r.TTL = 64
+	if !r.fromInside {
+		r.TTL = 44 + uint8(f.SrcPort&15)
+	}
 	r.NextHop = w.dev.nextHop(r.Dst.Is4(), r.toInside)
 	r.Start = f.Start.Add(min(20*time.Millisecond, f.End.Sub(f.Start)/8))
 }

@@ -157,9 +157,20 @@ func (n *Network) IPFIXRouter(d Device) *Exporter {
 		process
 	)
 	common := concat(ports, []field{
-		{id: 2, length: 8}, {id: 1, length: 8}, {id: 152, length: 8}, {id: 153, length: 8},
-		{id: 10, length: 4}, {id: 14, length: 4}, {id: 6, length: 2}, {id: 16, length: 4}, {id: 17, length: 4},
-		{id: 136, length: 1}, {id: 61, length: 1}, {id: 234, length: 4}, {id: 58, length: 2}, {id: 302, length: 4},
+		{id: 2, length: 8},
+		{id: 1, length: 8},
+		{id: 152, length: 8},
+		{id: 153, length: 8},
+		{id: 10, length: 4},
+		{id: 14, length: 4},
+		{id: 6, length: 2},
+		{id: 16, length: 4},
+		{id: 17, length: 4},
+		{id: 136, length: 1},
+		{id: 61, length: 1},
+		{id: 234, length: 4},
+		{id: 58, length: 2},
+		{id: 302, length: 4},
 	})
 	fields4 := concat(addressFields(false), []field{{id: 15, length: 4}, {id: 9, length: 1}, {id: 13, length: 1}}, common)
 	fields6 := concat(addressFields(true), []field{{id: 62, length: 16}, {id: 29, length: 1}, {id: 30, length: 1}}, common)
@@ -259,16 +270,35 @@ func (n *Network) IPFIXFirewall(d Device) *Exporter {
 		nat
 	)
 	common := concat(ports, []field{
-		{id: 2, length: 8}, {id: 1, length: 8}, {id: 2, length: 8, enterprise: reverse}, {id: 1, length: 8, enterprise: reverse},
-		{id: 6, length: 1}, {id: 6, length: 1, enterprise: reverse},
-		{id: 154, length: 8}, {id: 155, length: 8}, {id: 10, length: 4}, {id: 14, length: 4}, {id: 148, length: 8}, {id: 233, length: 1}, {id: 239, length: 1},
+		{id: 2, length: 8},
+		{id: 1, length: 8},
+		{id: 2, length: 8, enterprise: reverse},
+		{id: 1, length: 8, enterprise: reverse},
+		{id: 6, length: 1},
+		{id: 6, length: 1, enterprise: reverse},
+		{id: 154, length: 8},
+		{id: 155, length: 8},
+		{id: 10, length: 4},
+		{id: 14, length: 4},
+		{id: 148, length: 8},
+		{id: 233, length: 1},
+		{id: 239, length: 1},
 	})
 	fields4 := concat(addressFields(false), common, []field{{id: 225, length: 4}, {id: 227, length: 2}})
 	fields6 := concat(addressFields(true), common)
 	size4, size6 := recordLen(fields4), recordLen(fields6)
 	fieldsNAT := []field{
-		{id: 323, length: 8}, {id: 230, length: 1}, {id: 229, length: 1}, {id: 8, length: 4}, {id: 225, length: 4},
-		{id: 7, length: 2}, {id: 227, length: 2}, {id: 12, length: 4}, {id: 11, length: 2}, {id: 4, length: 1}, {id: 234, length: 4},
+		{id: 323, length: 8},
+		{id: 230, length: 1},
+		{id: 229, length: 1},
+		{id: 8, length: 4},
+		{id: 225, length: 4},
+		{id: 7, length: 2},
+		{id: 227, length: 2},
+		{id: 12, length: 4},
+		{id: 11, length: 2},
+		{id: 4, length: 1},
+		{id: 234, length: 4},
 	}
 	sizeNAT := recordLen(fieldsNAT)
 	x := &ipfixEncoder{templates: []template{{id: v4, fields: fields4}, {id: v6, fields: fields6}, {id: nat, fields: fieldsNAT}}}
@@ -352,11 +382,25 @@ func (n *Network) IPFIXProbe(d Device) *Exporter {
 		applications
 	)
 	common := concat(ports, []field{
-		{id: 2, length: 4}, {id: 1, length: 4}, {id: 24, length: 4}, {id: 23, length: 4}, // 23, 24: dst->src, as nProbe has it
-		{id: 6, length: 1}, {id: 150, length: 4}, {id: 151, length: 4}, {id: 161, length: 4}, {id: 10, length: 4}, {id: 14, length: 4},
-		{id: 56, length: 6}, {id: 80, length: 6}, {id: 52, length: 1}, {id: 53, length: 1},
-		{id: 118, length: 2, enterprise: ntop}, {id: 125, length: 4, enterprise: ntop}, {id: 95, length: 4},
-		{id: 188, length: variable, enterprise: ntop}, {id: 205, length: variable, enterprise: ntop},
+		{id: 2, length: 4},
+		{id: 1, length: 4},
+		{id: 24, length: 4},
+		{id: 23, length: 4}, // 23, 24: dst->src, as nProbe has it
+		{id: 6, length: 1},
+		{id: 150, length: 4},
+		{id: 151, length: 4},
+		{id: 161, length: 4},
+		{id: 10, length: 4},
+		{id: 14, length: 4},
+		{id: 56, length: 6},
+		{id: 80, length: 6},
+		{id: 52, length: 1},
+		{id: 53, length: 1},
+		{id: 118, length: 2, enterprise: ntop},
+		{id: 125, length: 4, enterprise: ntop},
+		{id: 95, length: 4},
+		{id: 188, length: variable, enterprise: ntop},
+		{id: 205, length: variable, enterprise: ntop},
 	})
 	fields4, fields6 := concat(addressFields(false), common), concat(addressFields(true), common)
 	const names = 40 // room for what the two fields of variable length may hold
