@@ -407,6 +407,7 @@ func (d *Dir) Delete(topic string, partition int32) error {
 	err := d.fs.Rename(l.path, d.file(name))
 	if err == nil {
 		l.closed, l.deleted = true, true
+		l.shut.Store(true)
 	}
 	l.mu.Unlock()
 	l.flushMu.Unlock()
@@ -553,6 +554,7 @@ func (d *Dir) close() error {
 func (l *Log) close() error {
 	l.mu.Lock()
 	l.closed = true
+	l.shut.Store(true)
 	l.mu.Unlock()
 	err := l.flush()
 	if err == nil {

@@ -21,6 +21,7 @@ type Log struct {
 	end  atomic.Int64               // log end offset
 	low  atomic.Int64               // log start offset
 	hw   atomic.Int64               // high watermark
+	shut atomic.Bool                // closed, for readers
 
 	mu        sync.Mutex // appends, rolls, and what changes the list of segments
 	active    *segment

@@ -63,6 +63,9 @@ func (l *Log) Read(offset int64, maxBytes int, o ReadOptions) (Span, error) {
 
 // read is one try; again says that the list of segments changed under it.
 func (l *Log) read(offset, maxBytes int64, o ReadOptions) (span Span, again bool, err error) {
+	if l.shut.Load() {
+		return Span{}, false, ErrClosed
+	}
 	limit := l.limit(o.Uncommitted)
 	if offset < l.low.Load() || offset > l.end.Load() {
 		return Span{}, false, ErrOffsetOutOfRange
@@ -78,9 +81,6 @@ func (l *Log) read(offset, maxBytes int64, o ReadOptions) (span Span, again bool
 			return span, false, nil
 		}
 		if !s.acquire() {
-			if l.gone() {
-				return span, false, ErrClosed
-			}
 			return span, true, nil
 		}
 		end := s.size.Load()
@@ -107,12 +107,6 @@ func (l *Log) read(offset, maxBytes int64, o ReadOptions) (span Span, again bool
 		return Span{Offset: at.base, File: s.f, Pos: at.pos, Len: n, seg: s}, false, nil
 	}
 	return span, false, nil
-}
-
-func (l *Log) gone() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.closed
 }
 
 // limit is where a reader has to stop.

@@ -180,26 +180,37 @@ type place struct {
 // find returns the batch that holds offset, or the first one after it, looking at bytes below limit only.
 func (s *segment) find(offset, limit int64) (place, bool, error) {
 	var e [offsetEntrySize]byte
-	var pos int64
 	ok, err := s.idx.floor(min(offset-s.base, math.MaxInt32), e[:])
 	if err != nil {
 		return place{}, false, err
 	}
 	if ok {
-		pos = int64(binary.BigEndian.Uint32(e[4:]))
-		if pos >= limit {
-			pos = 0 // an index that says nonsense is not believed
+		pos, last := int64(binary.BigEndian.Uint32(e[4:])), s.base+int64(binary.BigEndian.Uint32(e[:]))
+		p, found, err := s.findFrom(pos, last, offset, limit)
+		if err == nil && found || err != nil && !isDamage(err) {
+			return p, found, err
 		}
+		// Either the offset is not there, or the index leads astray.
 	}
+	return s.findFrom(0, -1, offset, limit)
+}
+
+// findFrom looks for the batch from a position on, whose batch must have the given last offset unless that is -1.
+func (s *segment) findFrom(pos, last, offset, limit int64) (place, bool, error) {
 	var found place
-	err = s.scan(pos, limit, func(h header, pos int64) bool {
-		found = place{pos: pos, size: h.size(), base: h.baseOffset(), last: h.lastOffset()}
+	astray := false
+	err := s.scan(pos, limit, func(h header, at int64) bool {
+		if last >= 0 && at == pos && h.lastOffset() != last {
+			astray = true
+			return false
+		}
+		found = place{pos: at, size: h.size(), base: h.baseOffset(), last: h.lastOffset()}
 		return h.lastOffset() < offset
 	})
 	if err != nil {
 		return place{}, false, err
 	}
-	return found, found.size > 0 && found.last >= offset, nil
+	return found, !astray && found.size > 0 && found.last >= offset, nil
 }
 
 // scan hands out batch headers from pos on, which must be a batch's position, until f says false or limit is reached.
@@ -207,9 +218,10 @@ func (s *segment) scan(pos, limit int64, f func(h header, pos int64) bool) error
 	block := scanBuffers.Get().(*scanBuffer)
 	defer scanBuffers.Put(block)
 	var have []byte // block's bytes from pos on
+	want := int64(len(block))
 	for pos+batchHeaderSize <= limit {
 		if len(have) < batchHeaderSize {
-			n, err := s.f.ReadAt(block[:min(int64(len(block)), limit-pos)], pos)
+			n, err := s.f.ReadAt(block[:min(want, limit-pos)], pos)
 			if n < batchHeaderSize {
 				if err == nil || errors.Is(err, io.EOF) {
 					err = io.ErrUnexpectedEOF
@@ -227,6 +239,11 @@ func (s *segment) scan(pos, limit int64, f func(h header, pos int64) bool) error
 			return nil
 		}
 		pos += size
+		if size >= int64(len(block)) {
+			want = batchHeaderSize // the next is likely to be as large
+		} else {
+			want = int64(len(block))
+		}
 		have = have[min(size, int64(len(have))):]
 	}
 	return nil

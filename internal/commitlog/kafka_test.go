@@ -1,0 +1,147 @@
+package commitlog_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+
+	"github.com/tributary-net/tributary/internal/commitlog"
+)
+
+func gzipped(b []byte) []byte {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	z.Write(b)
+	z.Close()
+	return out.Bytes()
+}
+
+func lz4Framed(b []byte) []byte {
+	var out bytes.Buffer
+	z := lz4.NewWriter(&out)
+	z.Write(b)
+	z.Close()
+	return out.Bytes()
+}
+
+func zstdFramed(b []byte) []byte {
+	z, _ := zstd.NewWriter(nil)
+	defer z.Close()
+	return z.EncodeAll(b, nil)
+}
+
+// xerial is what snappy-java makes of it, in two blocks.
+func xerial(b []byte) []byte {
+	out := append([]byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}, 0, 0, 0, 1, 0, 0, 0, 1)
+	for _, part := range [][]byte{b[:len(b)/2], b[len(b)/2:]} {
+		s := snappy.Encode(nil, part)
+		out = append(out, byte(len(s)>>24), byte(len(s)>>16), byte(len(s)>>8), byte(len(s)))
+		out = append(out, s...)
+	}
+	return out
+}
+
+var codecs = []struct {
+	name    string
+	squeeze func([]byte) []byte
+}{
+	{"none", nil}, {"gzip", gzipped}, {"snappy", xerial}, {"lz4", lz4Framed}, {"zstd", zstdFramed},
+}
+
+// Kafka's own tool reads every file and has nothing to complain of.
+func TestDumpLogSegments(t *testing.T) {
+	libs := os.Getenv("KAFKA_LIBS")
+	if libs == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("KAFKA_LIBS must name a folder of Apache Kafka's jars")
+		}
+		t.Skip("KAFKA_LIBS names no folder of Apache Kafka's jars")
+	}
+	dir := t.TempDir()
+	d := open(t, commitlog.DirConfig{Path: dir})
+	l := create(t, d, "flows", commitlog.LogConfig{SegmentBytes: 40_000, IndexIntervalBytes: 1000})
+	la := create(t, d, "stamped", commitlog.LogConfig{SegmentBytes: 40_000, TimestampType: commitlog.LogAppendTime})
+	sequence := int32(0)
+	for i := range 400 {
+		c := codecs[i%len(codecs)]
+		spec := batchSpec{baseTime: 1_700_000_000_000 + int64(i*37%500)*1000, producer: -1, attributes: uint16(i % len(codecs)), squeeze: c.squeeze}
+		if i%3 == 0 {
+			spec.producer, spec.epoch, spec.sequence = 4711, 2, sequence
+			sequence += 5
+		}
+		for j := range 5 {
+			spec.records = append(spec.records, fmt.Appendf(nil, "record %d of batch %d %s", j, i, strings.Repeat("x", i%90)))
+			spec.times = append(spec.times, spec.baseTime+int64(j))
+		}
+		appendTo(t, l, spec.build())
+		spec.producer = -1
+		appendTo(t, la, spec.build())
+	}
+	end := l.EndOffset()
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(l.Segments()); n < 2 {
+		t.Fatalf("%d segments", n)
+	}
+	dump := func(args ...string) string {
+		t.Helper()
+		args = append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(libs, "*"), "org.apache.kafka.tools.DumpLogSegments"}, args...)
+		out, err := exec.Command("java", args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args[5:], err, out)
+		}
+		for _, bad := range []string{"mismatch", "Mismatch", "not found", "Exception", "out of order", "Found timestamp", "isvalid: false", "invalid"} {
+			if strings.Contains(string(out), bad) {
+				t.Errorf("%v: %q in\n%.4000s", args[5:], bad, out)
+			}
+		}
+		return string(out)
+	}
+	glob := func(topic, suffix string) string {
+		files, err := filepath.Glob(filepath.Join(dir, topic+"-0", "*"+suffix))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no %s files: %v", suffix, err)
+		}
+		return strings.Join(files, ",")
+	}
+	for _, topic := range []string{"flows", "stamped"} {
+		out := dump("--files", glob(topic, ".log"), "--deep-iteration", "--print-data-log")
+		records := regexp.MustCompile(`(?m)^\| offset: (\d+) .*payload: record (\d+) of batch (\d+) `).FindAllStringSubmatch(out, -1)
+		if int64(len(records)) != end {
+			t.Fatalf("%s: %d records of %d in\n%.3000s", topic, len(records), end, out)
+		}
+		for i, r := range records {
+			if r[1] != fmt.Sprint(i) || r[2] != fmt.Sprint(i%5) || r[3] != fmt.Sprint(i/5) {
+				t.Fatalf("%s: record %d is %v", topic, i, r[0])
+			}
+		}
+		if out := dump("--files", glob(topic, ".index"), "--index-sanity-check"); !strings.Contains(out, "passed sanity check") {
+			t.Errorf("index: %s", out)
+		}
+		out = dump("--files", glob(topic, ".index"))
+		if n := strings.Count(out, "position: "); n < 10 {
+			t.Errorf("%d index entries in\n%s", n, out)
+		}
+		out = dump("--files", glob(topic, ".timeindex"))
+		if !strings.Contains(out, "timestamp: ") {
+			t.Errorf("no entries in\n%s", out)
+		}
+	}
+	out := dump("--files", glob("flows", ".snapshot"))
+	want := fmt.Sprintf("lastTimestamp: %d firstSequence: %d lastSequence: %d lastOffset: %d",
+		int64(1_700_000_000_000+399*37%500*1000+4), sequence-5, sequence-1, end-1)
+	if !strings.Contains(out, want) {
+		t.Errorf("want %s in\n%s", want, out)
+	}
+}
