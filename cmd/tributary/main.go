@@ -65,7 +65,7 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 	}
 	registerGlobal(root.PersistentFlags())
 	root.SetFlagErrorFunc(flagError)
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.CompletionOptions.DisableNoDescFlag = true
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Long-running:"},
 		&cobra.Group{ID: "kafka", Title: "On any Kafka cluster:"},

@@ -12,8 +12,11 @@ import (
 // and that it is in use, is not of this machine, or may not be used. Other errors
 // are returned as they are.
 func ListenError(err error) error {
-	var op *net.OpError
-	if !errors.As(err, &op) || op.Addr == nil {
+	var (
+		op    *net.OpError
+		plain *listenError
+	)
+	if errors.As(err, &plain) || !errors.As(err, &op) || op.Addr == nil {
 		return err
 	}
 	addr := op.Addr.String()
