@@ -67,6 +67,7 @@ type scratch struct {
 	sflow    sflow.Datagram
 	options  []option
 	samplers *samplers
+	export   export
 	emit     func(*flow.Record) error
 }
 
@@ -87,16 +88,14 @@ func (d *Decoder) Decode(dg *flow.Datagram, emit func(*flow.Record) error) error
 	s.emit = nil
 	d.scratches.Put(s)
 
-	var stop stopError
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &stop):
-		return stop.error
-	default:
-		e.count.malformed[reasonOf(err)].Add(1)
-		return err
 	}
+	if stop, ok := err.(stopError); ok { //nolint:errorlint // never wrapped
+		return stop.error
+	}
+	e.count.malformed[reasonOf(err)].Add(1)
+	return err
 }
 
 // stopError wraps an error of emit on its way out.

@@ -41,12 +41,12 @@ func (d *Decoder) decodeFixed(dg *flow.Datagram, e *exporter, s *scratch) error 
 	}
 	e.count.records.Add(uint64(count))
 	names := e.names.Load()
-	base := r.Base()
+	r.Share()
 	x := export{version: 9, timeNs: exportNs, uptime: h.SysUptime}
 	var rec netflow.Record
 	for ; len(records) >= n; records = records[n:] {
 		rec.Decode(h.Version, records)
-		r.Rebase(base)
+		r.Rebase()
 		setFixed(&rec, h.Version, &x, r)
 		names.set(r)
 		if err := s.emit(r); err != nil {
@@ -93,11 +93,12 @@ func (d *Decoder) decodeV9(dg *flow.Datagram, e *exporter, s *scratch) error {
 	r.SetUint(flow.FlowSource, uint64(flow.SourceNetFlowV9))
 	r.SetUint(flow.SequenceNum, uint64(h.Sequence))
 	r.SetUint(flow.ObservationDomainID, uint64(h.SourceID))
-	x := export{version: 9, timeNs: uint64(h.UnixSecs) * 1e9, uptime: h.SysUptime}
+	x := &s.export
+	*x = export{version: 9, timeNs: uint64(h.UnixSecs) * 1e9, uptime: h.SysUptime}
 	r.SetUint(flow.TimeExport, x.timeNs)
 	dom := d.domain(e, domainKey{version: 9, id: h.SourceID}, dg.Exporter.Port(), h.Sequence)
 	dom.observe(h.Sequence, 1, true, &e.count)
-	m := message{d: d, e: e, dom: dom, s: s, x: &x, port: dg.Exporter.Port()}
+	m := message{d: d, e: e, dom: dom, s: s, x: x, port: dg.Exporter.Port()}
 	return m.decode(sets)
 }
 
@@ -113,9 +114,10 @@ func (d *Decoder) decodeIPFIX(dg *flow.Datagram, e *exporter, s *scratch) error 
 	r.SetUint(flow.SequenceNum, uint64(h.Sequence))
 	r.SetUint(flow.ObservationDomainID, uint64(h.Domain))
 	dom := d.domain(e, domainKey{version: ipfix.Version, id: h.Domain}, dg.Exporter.Port(), h.Sequence)
-	x := export{version: ipfix.Version, timeNs: uint64(h.ExportTime) * 1e9, bootNs: dom.bootNs.Load()}
+	x := &s.export
+	*x = export{version: ipfix.Version, timeNs: uint64(h.ExportTime) * 1e9, bootNs: dom.bootNs.Load()}
 	r.SetUint(flow.TimeExport, x.timeNs)
-	m := message{d: d, e: e, dom: dom, s: s, x: &x, port: dg.Exporter.Port()}
+	m := message{d: d, e: e, dom: dom, s: s, x: x, port: dg.Exporter.Port()}
 	mErr := m.decode(sets)
 	dom.observe(h.Sequence, m.units, m.unknown == 0 && mErr == nil && err == nil, &e.count)
 	if err == nil {
@@ -144,18 +146,18 @@ type message struct {
 }
 
 func (m *message) decode(b []byte) error {
-	base := m.s.record.Base()
+	m.s.record.Share()
 	m.s.samplers = samplersOf(m.e, m.dom)
 	// Options data that follow the records they speak of come first. A message
 	// like that is rare: mostly options have a message of their own.
 	if m.optionsBehind(b) {
-		err := m.sets(b, base, options)
-		if e := m.sets(b, base, templates|records); e != nil {
+		err := m.sets(b, options)
+		if e := m.sets(b, templates|records); e != nil {
 			err = e
 		}
 		return err
 	}
-	return m.sets(b, base, options|templates|records)
+	return m.sets(b, options|templates|records)
 }
 
 // Parts of a message.
@@ -196,11 +198,11 @@ func (m *message) optionsTemplateSet() uint16 {
 
 // sets decodes the given parts of all sets in b, and returns the first error, or
 // the one that ended it.
-func (m *message) sets(b []byte, base flow.Base, which parts) error {
+func (m *message) sets(b []byte, which parts) error {
 	sets := ipfix.SetsOf(b)
 	var first error
 	for set := (ipfix.Set{}); sets.Next(&set); {
-		err := m.set(set, base, which)
+		err := m.set(set, which)
 		if _, stop := err.(stopError); stop { //nolint:errorlint // made by set
 			return err
 		}
@@ -211,7 +213,7 @@ func (m *message) sets(b []byte, base flow.Base, which parts) error {
 	return cmp.Or(first, sets.Err())
 }
 
-func (m *message) set(set ipfix.Set, base flow.Base, which parts) error {
+func (m *message) set(set ipfix.Set, which parts) error {
 	if set.ID < ipfix.MinDataSetID {
 		part := templates
 		if set.ID == m.optionsTemplateSet() {
@@ -234,7 +236,7 @@ func (m *message) set(set ipfix.Set, base flow.Base, which parts) error {
 			return m.options(p.template, set.Body)
 		}
 	case which&records != 0:
-		return m.records(p, set, base)
+		return m.records(p, set)
 	}
 	return nil
 }
@@ -258,7 +260,7 @@ func (m *message) templates(set ipfix.Set) error {
 	return fmt.Errorf("set of reserved id %d: %w", set.ID, ipfix.ErrTemplate)
 }
 
-func (m *message) records(p *program, set ipfix.Set, base flow.Base) error {
+func (m *message) records(p *program, set ipfix.Set) error {
 	values := &m.s.values
 	values.Reset(p.template, set.Body)
 	r := &m.s.record
@@ -267,7 +269,7 @@ func (m *message) records(p *program, set ipfix.Set, base flow.Base) error {
 	n := uint32(0)
 	for rec := values.Next(); rec != nil; rec = values.Next() {
 		n++
-		r.Rebase(base)
+		r.Rebase()
 		r.SetUint(flow.TemplateID, uint64(set.ID))
 		if rate != 0 {
 			r.SetUint(flow.SamplingRate, rate)

@@ -24,7 +24,8 @@ type op struct {
 type program struct {
 	template *ipfix.Template
 	ops      []op
-	etype    uint16 // what the addresses of the template imply, 0 where they differ
+	certain  flow.FieldSet // fields that every record has
+	etype    uint16        // what the addresses of the template imply, 0 where they differ
 	after    after
 
 	port       atomic.Int32  // source port that announced the template last
@@ -91,6 +92,9 @@ func compile(version uint16, t *ipfix.Template) *program {
 			continue
 		case opInterval, opSpace:
 			p.after |= afterSampler
+		}
+		if o.kind <= opAddr6 {
+			p.certain.Add(o.field)
 		}
 		p.ops = append(p.ops, o)
 	}
@@ -176,6 +180,7 @@ type registers struct {
 // records of the datagram share.
 func (p *program) run(rec []byte, values *ipfix.Records, x *export, s *scratch, r *flow.Record) {
 	var reg registers
+	r.Mark(p.certain)
 	if p.etype != 0 {
 		r.SetUint(flow.Etype, uint64(p.etype))
 	}
@@ -190,19 +195,19 @@ func (p *program) run(rec []byte, values *ipfix.Records, x *export, s *scratch, 
 		}
 		switch o.kind {
 		case opUint1:
-			r.SetUint(o.field, uint64(v[0]))
+			r.PutUint(o.field, uint64(v[0]))
 		case opUint2:
-			r.SetUint(o.field, uint64(binary.BigEndian.Uint16(v)))
+			r.PutUint(o.field, uint64(binary.BigEndian.Uint16(v)))
 		case opUint4:
-			r.SetUint(o.field, uint64(binary.BigEndian.Uint32(v)))
+			r.PutUint(o.field, uint64(binary.BigEndian.Uint32(v)))
 		case opUint8:
-			r.SetUint(o.field, binary.BigEndian.Uint64(v))
+			r.PutUint(o.field, binary.BigEndian.Uint64(v))
 		case opUint:
-			r.SetUint(o.field, readUint(v))
+			r.PutUint(o.field, readUint(v))
 		case opAddr4:
-			r.SetAddr4(o.field, [4]byte(v))
+			r.PutAddr4(o.field, [4]byte(v))
 		case opAddr6:
-			r.SetAddr16(o.field, [16]byte(v))
+			r.PutAddr16(o.field, [16]byte(v))
 		case opElement:
 			f := &p.template.Fields[o.index]
 			r.AppendElement(f.Enterprise, f.ID, v)

@@ -27,13 +27,13 @@ func (d *Decoder) decodeSFlow(dg *flow.Datagram, e *exporter, s *scratch) error 
 	r.SetUint(flow.TimeExport, received)
 	dom := d.domain(e, domainKey{version: sflowVersion, id: sd.SubAgent, agent: sd.Agent}, dg.Exporter.Port(), sd.Sequence)
 	dom.observe(sd.Sequence, 1, true, &e.count)
-	base := r.Base()
+	r.Share()
 	for sample := sd.Next(); sample != nil; sample = sd.Next() {
 		switch sample.Kind {
 		case sflow.Counters:
 			e.count.counterSamples.Add(1)
 		case sflow.Flow, sflow.Drop:
-			r.Rebase(base)
+			r.Rebase()
 			setSample(sample, s, r)
 			e.count.records.Add(1)
 			if err := s.emit(r); err != nil {

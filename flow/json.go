@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"math/bits"
 	"net/netip"
@@ -54,7 +55,7 @@ func AppendJSON(dst []byte, r *Record) []byte {
 	}
 	dst = append(dst, jsonText.absent[jsonText.absentAt[next]:]...)
 
-	own := [2]uint64{r.set[0] &^ goflow2Words, r.set[1]}
+	own := FieldSet{r.set[0] &^ goflow2Words, r.set[1]}
 	for w, set := range own {
 		for ; set != 0; set &= set - 1 {
 			f := Field(w<<6 | bits.TrailingZeros64(set))
@@ -183,18 +184,20 @@ var octets = func() (t [256]string) {
 // goflow2 prints "invalid Prefix" where there is no address or the length is
 // too great.
 func appendNet(dst []byte, r *Record, f Field) []byte {
-	a := r.Addr(SrcAddr)
+	a := SrcAddr
 	if f == DstNet {
-		a = r.Addr(DstAddr)
+		a = DstAddr
 	}
 	n := r.Uint(f)
-	if n == 0 && a.Is4() {
-		return append(dst, "0.0.0.0/0"...)
-	}
-	p, err := a.Prefix(int(min(n, 255)))
-	if err != nil || !a.IsValid() {
+	if !r.Has(a) || n > 8*r.num[a] {
 		return append(dst, "invalid Prefix"...)
 	}
+	if r.num[a] == 4 {
+		v := binary.BigEndian.Uint32(r.addr[a][:4]) & uint32(^uint64(0)<<(32-n))
+		dst = appendIPv4(dst, [4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
+		return append(append(dst, '/'), octets[n]...)
+	}
+	p, _ := netip.AddrFrom16(r.addr[a]).Prefix(int(n))
 	return p.AppendTo(dst)
 }
 

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"net/netip"
 )
@@ -21,7 +22,7 @@ type wireTag struct {
 	mask uint64 // cuts a number to the width of its protobuf type
 }
 
-var wireTags = func() (tags [numFields]wireTag) {
+var wireTags = func() (tags [maxFields]wireTag) {
 	for f, info := range fields {
 		t := wireTag{kind: info.Kind, mask: 1<<32 - 1}
 		if info.Bits == 64 {
@@ -46,31 +47,63 @@ func appendVarint(dst []byte, v uint64) []byte {
 }
 
 // putVarint writes v at b[i:] and returns the index behind it. b has ten octets
-// from i on.
+// from i on. Long numbers, which are mostly times, are spread over their octets
+// at once.
 func putVarint(b []byte, i int, v uint64) int {
-	for v >= 0x80 {
-		b[i] = byte(v) | 0x80
-		v >>= 7
-		i++
+	if v < 1<<56 {
+		for v >= 0x80 {
+			b[i] = byte(v) | 0x80
+			v >>= 7
+			i++
+		}
+		b[i] = byte(v)
+		return i + 1
 	}
-	b[i] = byte(v)
-	return i + 1
+	x := v & (1<<56 - 1)
+	x = x&0x000000000fffffff | x&0x00fffffff0000000<<4
+	x = x&0x00003fff00003fff | x&0x0fffc0000fffc000<<2
+	x = x&0x007f007f007f007f | x&0x3f803f803f803f80<<1
+	binary.LittleEndian.PutUint64(b[i:i+8], x|0x8080808080808080)
+	b[i+8] = byte(v >> 56)
+	if v>>63 == 0 {
+		return i + 9
+	}
+	b[i+9] = 1
+	return i + 10
 }
 
 // fixedSize bounds the encoding of all fields but lists, texts and elements:
 // three octets of tag and ten of number, or twenty for an address.
 const fixedSize = int(numFields) * 20
 
-// AppendProtobuf appends r as a protobuf message, without its length.
+// AppendProtobuf appends r as a protobuf message, without its length. Fields that
+// all records of a datagram share come first, encoded once for all of them.
 func AppendProtobuf(dst []byte, r *Record) []byte {
+	if r.prefixed == (FieldSet{}) && r.shared != (FieldSet{}) {
+		shared := FieldSet{r.set[0] & r.shared[0], r.set[1] & r.shared[1]}
+		r.prefix = appendFields(r.prefix[:0], r, shared)
+		r.prefixed = shared
+	}
+	if r.prefixed != (FieldSet{}) {
+		dst = append(dst, r.prefix...)
+	}
+	dst = appendFields(dst, r, FieldSet{r.set[0] &^ r.prefixed[0], r.set[1] &^ r.prefixed[1]})
+	for i := range r.elements {
+		dst = appendElement(dst, &r.elements[i])
+	}
+	return dst
+}
+
+// appendFields appends the given fields of r.
+func appendFields(dst []byte, r *Record, fields FieldSet) []byte {
 	if cap(dst)-len(dst) < fixedSize {
 		dst = append(dst, make([]byte, fixedSize)...)[:len(dst)]
 	}
 	b, i := dst[:cap(dst)], len(dst)
-	lists := [2]uint64{}
-	for w, set := range r.set {
+	lists := FieldSet{}
+	for w, set := range fields {
 		for ; set != 0; set &= set - 1 {
-			f := Field(w<<6|bits.TrailingZeros64(set)) & 127
+			f := Field(w<<6|bits.TrailingZeros64(set)) & fieldMask
 			t := &wireTags[f]
 			switch {
 			case t.kind <= KindNet:
@@ -79,17 +112,23 @@ func AppendProtobuf(dst []byte, r *Record) []byte {
 					continue // proto3 leaves zero out
 				}
 				*(*[3]byte)(b[i : i+3]) = t.tag
-				i = putVarint(b, i+int(t.n), v)
+				i += int(t.n)
+				if v < 0x80 {
+					b[i] = byte(v)
+					i++
+				} else {
+					i = putVarint(b, i, v)
+				}
 			case t.kind == KindAddr:
 				*(*[3]byte)(b[i : i+3]) = t.tag
 				i += int(t.n)
 				if r.num[f] == 4 {
 					b[i] = 4
-					copy(b[i+1:i+5], r.addr[f][:4])
+					*(*[4]byte)(b[i+1 : i+5]) = [4]byte(r.addr[f][:4])
 					i += 5
 				} else {
 					b[i] = 16
-					copy(b[i+1:i+17], r.addr[f][:])
+					*(*[16]byte)(b[i+1 : i+17]) = r.addr[f]
 					i += 17
 				}
 			default:
@@ -98,16 +137,13 @@ func AppendProtobuf(dst []byte, r *Record) []byte {
 		}
 	}
 	dst = b[:i]
-	if lists != [2]uint64{} {
+	if lists != (FieldSet{}) {
 		dst = appendLists(dst, r, lists)
-	}
-	for i := range r.elements {
-		dst = appendElement(dst, &r.elements[i])
 	}
 	return dst
 }
 
-func appendLists(dst []byte, r *Record, set [2]uint64) []byte {
+func appendLists(dst []byte, r *Record, set FieldSet) []byte {
 	for w, set := range set {
 		for ; set != 0; set &= set - 1 {
 			f := Field(w<<6 | bits.TrailingZeros64(set))
@@ -135,7 +171,7 @@ func appendLists(dst []byte, r *Record, set [2]uint64) []byte {
 				list := span(r.uints, r.num[f])
 				size := 0
 				for _, v := range list {
-					size += (bits.Len32(v|1) + 6) / 7
+					size += varintSize(uint64(v))
 				}
 				dst = appendVarint(append(dst, t.tag[:t.n]...), uint64(size))
 				for _, v := range list {
@@ -154,7 +190,9 @@ const (
 	elementValue      = 3
 )
 
-func varintSize(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+// varintSize is how many octets v takes: a multiplication by 9/64 is a division
+// by 7 for up to 64 bits.
+func varintSize(v uint64) int { return (9*bits.Len64(v) + 64) / 64 }
 
 func appendElement(dst []byte, e *Element) []byte {
 	size := 1 + varintSize(uint64(e.ID)) + 1 + varintSize(uint64(len(e.Value))) + len(e.Value)

@@ -77,9 +77,14 @@ type Element struct {
 // The getters of a kind answer for fields of that kind only; for others what
 // they return is unspecified, but they never panic for a valid Field.
 type Record struct {
-	set  [2]uint64
-	num  [numFields]uint64
-	addr [numFields]addr // sparse: only fields of KindAddr use theirs
+	set  FieldSet
+	num  [maxFields]uint64
+	addr [maxFields]addr // sparse: only fields of KindAddr use theirs
+
+	// Fields that all records of a datagram share, and those of them whose
+	// protobuf encoding is in prefix; see Share.
+	shared, prefixed FieldSet
+	prefix           []byte
 
 	uints    []uint32 // values of all lists of numbers; num holds start<<32 | length
 	addrs    []addr   // the same for lists of addresses
@@ -89,55 +94,104 @@ type Record struct {
 
 type addr [16]byte
 
-// The bitset has two words.
-var _ = [1]struct{}{}[numFields>>7]
+// maxFields is what a FieldSet has room for. Arrays of this size need no check
+// of a Field's bounds.
+const (
+	maxFields = 128
+	fieldMask = maxFields - 1
+)
+
+var _ = [1]struct{}{}[numFields/maxFields]
+
+// FieldSet is a set of fields.
+type FieldSet [2]uint64
+
+// Add adds f to the set.
+func (s *FieldSet) Add(f Field) { s[f>>6&1] |= 1 << (f & 63) }
+
+// Has reports whether f is in the set.
+func (s *FieldSet) Has(f Field) bool { return s[f>>6&1]&(1<<(f&63)) != 0 }
 
 // Reset empties the record.
 func (r *Record) Reset() {
-	r.set = [2]uint64{}
+	r.set = FieldSet{}
+	r.Share()
+	r.Rebase()
+}
+
+// Share makes the fields that are present the ones which all records of a
+// datagram share: a decoder sets them once, calls Share, and Rebase before each
+// record. They may be numbers and addresses only. Setting one of them later
+// changes it for all records that follow.
+func (r *Record) Share() {
+	r.shared = r.set
+	r.prefixed = FieldSet{}
+	r.prefix = r.prefix[:0]
+}
+
+// Rebase empties the record but for the shared fields.
+func (r *Record) Rebase() {
 	r.uints = r.uints[:0]
 	r.addrs = r.addrs[:0]
 	r.blobs = r.blobs[:0]
 	r.elements = r.elements[:0]
+	r.set = r.shared
 }
 
-// Base is what a record had when it was taken; see [Record.Base].
-type Base struct {
-	set [2]uint64
+// Mark makes all fields in s present. Each of them has to be given a value by
+// PutUint, PutAddr4 or PutAddr16.
+func (r *Record) Mark(s FieldSet) {
+	r.set[0] |= s[0]
+	r.set[1] |= s[1]
+	if r.prefixed[0]&s[0]|r.prefixed[1]&s[1] != 0 {
+		r.prefixed = FieldSet{}
+	}
 }
 
-// Base remembers which fields are present now, for [Record.Rebase]: a decoder
-// sets what all records of a datagram share but once. Lists, texts and elements
-// are not part of it.
-func (r *Record) Base() Base { return Base{r.set} }
+// present makes f present.
+func (r *Record) present(f Field) {
+	r.set.Add(f)
+	if r.prefixed.Has(f) {
+		r.prefixed = FieldSet{}
+	}
+}
 
-// Rebase makes the record what it was when b was taken, as far as fields that
-// have been set since then were not present before.
-func (r *Record) Rebase(b Base) {
-	r.Reset()
-	r.set = b.set
+// PutUint is SetUint for a field that Mark has made present.
+func (r *Record) PutUint(f Field, v uint64) { r.num[f&fieldMask] = v }
+
+// PutAddr4 is SetAddr4 for a field that Mark has made present.
+func (r *Record) PutAddr4(f Field, b [4]byte) {
+	r.num[f&fieldMask] = 4
+	*(*[4]byte)(r.addr[f&fieldMask][:4]) = b
+}
+
+// PutAddr16 is SetAddr16 for a field that Mark has made present.
+func (r *Record) PutAddr16(f Field, b [16]byte) {
+	r.num[f&fieldMask] = 16
+	r.addr[f&fieldMask] = b
 }
 
 // Has reports whether f has been set.
-func (r *Record) Has(f Field) bool { return r.set[f>>6&1]&(1<<(f&63)) != 0 }
+func (r *Record) Has(f Field) bool { return r.set.Has(f) }
 
 // Unset makes f absent.
-func (r *Record) Unset(f Field) { r.set[f>>6&1] &^= 1 << (f & 63) }
-
-func (r *Record) mark(f Field) { r.set[f>>6&1] |= 1 << (f & 63) }
+func (r *Record) Unset(f Field) {
+	r.set[f>>6&1] &^= 1 << (f & 63)
+	r.prefixed = FieldSet{}
+}
 
 // Uint returns the number in f, 0 when it is absent.
 func (r *Record) Uint(f Field) uint64 {
 	if !r.Has(f) {
 		return 0
 	}
-	return r.num[f]
+	return r.num[f&fieldMask]
 }
 
 // SetUint sets a number, a time, a MAC address or an enumeration.
 func (r *Record) SetUint(f Field, v uint64) {
-	r.set[f>>6&1] |= 1 << (f & 63)
-	r.num[f] = v
+	r.present(f)
+	r.PutUint(f, v)
 }
 
 // Addr returns the address in f, the zero Addr when it is absent.
@@ -145,10 +199,10 @@ func (r *Record) Addr(f Field) netip.Addr {
 	if !r.Has(f) {
 		return netip.Addr{}
 	}
-	if r.num[f] == 4 {
-		return netip.AddrFrom4([4]byte(r.addr[f][:4]))
+	if r.num[f&fieldMask] == 4 {
+		return netip.AddrFrom4([4]byte(r.addr[f&fieldMask][:4]))
 	}
-	return netip.AddrFrom16(r.addr[f])
+	return netip.AddrFrom16(r.addr[f&fieldMask])
 }
 
 // AddrBytes returns the 4 or 16 octets of the address in f, or nil. They are
@@ -157,7 +211,7 @@ func (r *Record) AddrBytes(f Field) []byte {
 	if !r.Has(f) {
 		return nil
 	}
-	return r.addr[f][:r.num[f]&31]
+	return r.addr[f&fieldMask][:r.num[f&fieldMask]&31]
 }
 
 // SetAddr sets an address; an invalid one makes f absent. An IPv4-mapped IPv6
@@ -175,30 +229,28 @@ func (r *Record) SetAddr(f Field, a netip.Addr) {
 
 // SetAddr4 sets an IPv4 address.
 func (r *Record) SetAddr4(f Field, b [4]byte) {
-	r.mark(f)
-	r.num[f] = 4
-	*(*[4]byte)(r.addr[f][:4]) = b
+	r.present(f)
+	r.PutAddr4(f, b)
 }
 
 // SetAddr16 sets an IPv6 address.
 func (r *Record) SetAddr16(f Field, b [16]byte) {
-	r.mark(f)
-	r.num[f] = 16
-	r.addr[f] = b
+	r.present(f)
+	r.PutAddr16(f, b)
 }
 
 // Bytes returns the text or bytes in f, nil when it is absent.
 func (r *Record) Bytes(f Field) []byte {
-	if !r.Has(f) || r.num[f] >= uint64(len(r.blobs)) {
+	if !r.Has(f) || r.num[f&fieldMask] >= uint64(len(r.blobs)) {
 		return nil
 	}
-	return r.blobs[r.num[f]]
+	return r.blobs[r.num[f&fieldMask]]
 }
 
 // SetBytes sets a text or bytes. The record refers to b and does not copy it.
 func (r *Record) SetBytes(f Field, b []byte) {
-	r.mark(f)
-	r.num[f] = uint64(len(r.blobs))
+	r.present(f)
+	r.num[f&fieldMask] = uint64(len(r.blobs))
 	r.blobs = append(r.blobs, b)
 }
 
@@ -208,15 +260,15 @@ func (r *Record) Uints(f Field) []uint32 {
 	if !r.Has(f) {
 		return nil
 	}
-	return span(r.uints, r.num[f])
+	return span(r.uints, r.num[f&fieldMask])
 }
 
 // AppendUint adds a number to a list.
 func (r *Record) AppendUint(f Field, v uint32) {
-	r.uints, r.num[f] = last(r.uints, r.num[f], r.Has(f))
+	r.uints, r.num[f&fieldMask] = last(r.uints, r.num[f&fieldMask], r.Has(f))
 	r.uints = append(r.uints, v)
-	r.num[f]++
-	r.mark(f)
+	r.num[f&fieldMask]++
+	r.present(f)
 }
 
 // AddrCount returns how many addresses a list has.
@@ -224,12 +276,12 @@ func (r *Record) AddrCount(f Field) int {
 	if !r.Has(f) {
 		return 0
 	}
-	return len(span(r.addrs, r.num[f]))
+	return len(span(r.addrs, r.num[f&fieldMask]))
 }
 
 // AddrAt returns the i-th address of a list, 0 <= i < AddrCount(f).
 func (r *Record) AddrAt(f Field, i int) netip.Addr {
-	a := span(r.addrs, r.num[f])[i]
+	a := span(r.addrs, r.num[f&fieldMask])[i]
 	return netip.AddrFrom16(a).Unmap()
 }
 
@@ -243,10 +295,10 @@ func (r *Record) AppendAddr(f Field, a netip.Addr) {
 
 // AppendAddr16 adds an IPv6 address to a list.
 func (r *Record) AppendAddr16(f Field, a [16]byte) {
-	r.addrs, r.num[f] = last(r.addrs, r.num[f], r.Has(f))
+	r.addrs, r.num[f&fieldMask] = last(r.addrs, r.num[f&fieldMask], r.Has(f))
 	r.addrs = append(r.addrs, a)
-	r.num[f]++
-	r.mark(f)
+	r.num[f&fieldMask]++
+	r.present(f)
 }
 
 // Elements returns the elements that have no field of their own, in the order
