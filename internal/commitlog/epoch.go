@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// maxEpoch is beyond any epoch that came about by restarts; a larger one is damage, and has no successor to go on with.
+const maxEpoch = 1 << 30
+
 const fileEpochs = "leader-epoch-checkpoint"
 
 // epochEntry says from which offset on a leader epoch wrote.
@@ -89,7 +92,7 @@ func decodeEpochs(b []byte) (epochs, error) {
 		if _, err := fmt.Sscanf(line, "%d %d", &x.epoch, &x.start); err != nil {
 			return nil, fmt.Errorf("line %q: %w", line, err)
 		}
-		if n := len(e); x.epoch < 0 || x.start < 0 || n > 0 && (x.epoch <= e[n-1].epoch || x.start < e[n-1].start) {
+		if n := len(e); x.epoch < 0 || x.epoch > maxEpoch || x.start < 0 || n > 0 && (x.epoch <= e[n-1].epoch || x.start < e[n-1].start) {
 			return nil, fmt.Errorf("line %q is out of order", line)
 		}
 		e = append(e, x)

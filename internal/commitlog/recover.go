@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -516,7 +517,7 @@ func (r *recovery) settleEpochs(clean, known bool, end int64) error {
 		r.Log.epochs = nil
 		for _, s := range r.segments {
 			err := s.scan(0, s.size.Load(), func(h header, _ int64) bool {
-				if n := len(r.Log.epochs); n == 0 || h.leaderEpoch() > r.Log.epochs[n-1].epoch {
+				if n, e := len(r.Log.epochs), h.leaderEpoch(); e >= 0 && e <= maxEpoch && (n == 0 || e > r.Log.epochs[n-1].epoch) {
 					r.Log.epochs = append(r.Log.epochs, epochEntry{h.leaderEpoch(), h.baseOffset()})
 				}
 				return true
@@ -610,7 +611,7 @@ func (r *batchReader) next() (header, error) {
 	if rest < 0 || rest > r.end-r.at {
 		return nil, fmt.Errorf("%w: batch of %d bytes, %d are left", ErrCorrupt, h.size(), r.end-r.at+batchHeaderSize)
 	}
-	if h.baseOffset() < 0 || h.lastDelta() < 0 || h.count() < 0 || h.leaderEpoch() < 0 {
+	if h.baseOffset() < 0 || h.lastDelta() < 0 || h.count() < 0 || h.leaderEpoch() < 0 || h.leaderEpoch() == math.MaxInt32 {
 		return nil, fmt.Errorf("%w: base offset %d, last delta %d, %d records, epoch %d", ErrCorrupt, h.baseOffset(), h.lastDelta(), h.count(), h.leaderEpoch())
 	}
 	sum := crc32.Update(0, castagnoli, r.head[posAttributes:])
