@@ -138,6 +138,9 @@ type Records struct {
 // Reset starts over with the records of a set that t describes.
 func (r *Records) Reset(t *Template, body []byte) {
 	r.t, r.rest, r.err = t, body, nil
+	if t.MinLength == 0 && len(body) > 0 {
+		r.err = fmt.Errorf("set of template %d, whose records have no octets: %w", t.ID, ErrTemplate)
+	}
 	if t.Variable && cap(r.ends) < len(t.Fields) {
 		r.ends = make([]uint16, len(t.Fields))
 	}
@@ -145,8 +148,8 @@ func (r *Records) Reset(t *Template, body []byte) {
 }
 
 // Next returns the next record, or nil at the end. A template whose records
-// have no octets describes none. What is left over and shorter than a record is
-// padding (RFC 7011, 3.3.1).
+// have no octets describes none, and a set of it is an error. What is left over
+// and shorter than a record is padding (RFC 7011, 3.3.1).
 func (r *Records) Next() []byte {
 	n := r.t.MinLength
 	if n == 0 || len(r.rest) < n || r.err != nil {
