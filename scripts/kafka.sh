@@ -101,7 +101,7 @@ start() {
 		id=$(jvm "$jars" 64m "$log" kafka.tools.StorageTool random-uuid)
 		echo "$id" >"$dir/cluster.id"
 	fi
-	local format=()
+	local format=() formatting=()
 	[ -f "$dir/format.args" ] && mapfile -t format <"$dir/format.args"
 	for ((i = 0; i < nodes; i++)); do
 		local n=$((i + 1)) p=$((port + 10 * i))
@@ -131,11 +131,16 @@ start() {
 		PROPERTIES
 		[ -f "$dir/extra.properties" ] && cat "$dir/extra.properties" >>"$dir/n$n.properties"
 		if [ ! -f "$dir/n$n/meta.properties" ]; then
-			(jvm "$jars" 128m "$log" kafka.tools.StorageTool format -t "$id" -c "$dir/n$n.properties" "${format[@]}") >"$dir/n$n.format.log" 2>&1 ||
-				die "format failed: $(tail -n 3 "$dir/n$n.format.log")"
+			(jvm "$jars" 128m "$log" kafka.tools.StorageTool format -t "$id" -c "$dir/n$n.properties" "${format[@]}") >"$dir/n$n.format.log" 2>&1 &
+			formatting+=("$!")
 		fi
-		(jvm "$jars" "${KAFKA_HEAP:-400m}" "$log" kafka.Kafka "$dir/n$n.properties") >"$dir/n$n.log" 2>&1 </dev/null &
-		echo $! >"$dir/n$n.pid"
+	done
+	for i in "${formatting[@]}"; do
+		wait "$i" || die "format failed: $(tail -qn 3 "$dir"/n*.format.log)"
+	done
+	for ((i = 1; i <= nodes; i++)); do
+		(jvm "$jars" "${KAFKA_HEAP:-400m}" "$log" kafka.Kafka "$dir/n$i.properties") >"$dir/n$i.log" 2>&1 </dev/null &
+		echo $! >"$dir/n$i.pid"
 		disown
 	done
 	for ((i = 0; i < nodes; i++)); do

@@ -213,6 +213,7 @@ func (s *settings) set(p place, values []string, origin string) error {
 		return &originError{p.flag.Name, value, origin, err}
 	}
 	s.origin[p.flag.Name] = origin
+	p.flag.Changed = true // set by somebody, wherever
 	return nil
 }
 

@@ -285,6 +285,7 @@ func (e Endpoint) Explain(err error) error {
 		unknown x509.UnknownAuthorityError
 		name    x509.HostnameError
 		record  tls.RecordHeaderError
+		first   *kgo.ErrFirstReadEOF
 	)
 	reach := func(why string) error { return &unreachableError{e.Address(), why, err} }
 	switch {
@@ -298,6 +299,8 @@ func (e Endpoint) Explain(err error) error {
 		return reach("it does not speak TLS there")
 	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
 		return reach(strings.TrimSuffix(err.Error(), "."))
+	case errors.As(err, &first):
+		return reach("it closes the connection at once, as if it wanted TLS (kafka-ssl://), or none, or a login (sasl.mechanism)")
 	case errors.As(err, &op) && op.Op == "dial":
 		return reach(op.Err.Error())
 	case errors.Is(err, context.DeadlineExceeded):
