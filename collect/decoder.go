@@ -109,7 +109,7 @@ func reasonOf(err error) Reason {
 		return ReasonTruncated
 	case errors.Is(err, ipfix.ErrTemplate):
 		return ReasonTemplate
-	case errors.Is(err, sflow.ErrMalformed):
+	case errors.Is(err, sflow.ErrMalformed), errors.Is(err, ipfix.ErrTrailing):
 		return ReasonMalformed
 	}
 	return ReasonDecoder

@@ -224,6 +224,8 @@ func TestDamage(t *testing.T) {
 		{"scope of more than all", v10{}.with(templates, set(3, optionsTemplate(300, 9, flowFields...)), good), 1, collect.ReasonTemplate},
 		{"set of length 3", v10{}.with(templates, good, cat(uint16(256), uint16(3)), good), 1, collect.ReasonTruncated},
 		{"set beyond the end", v10{}.with(templates, good, cat(uint16(256), uint16(100))), 1, collect.ReasonTruncated},
+		{"octets behind the end", append(v10{}.with(templates, good), good...), 1, collect.ReasonMalformed},
+		{"sFlow of no samples", append(flowSamples(0, 0), flowSamples(0, 0)...), 0, collect.ReasonMalformed},
 		{"message beyond the end", v10{}.with(templates, good, make([]byte, 100))[:80], 1, collect.ReasonTruncated},
 		{"record of variable length cut", v10{}.with(templates, variable, set(257, cat(uint8(3), "abc", uint32(7)), cat(uint8(200), "abcdefg")), good), 2, collect.ReasonTruncated},
 		{"template of more than all fields", v9{}.with(set(0, cat(uint16(256), uint16(2000))), set(0, template(256, flowFields...)), good), 1, collect.ReasonTemplate},
@@ -245,40 +247,33 @@ func TestDamage(t *testing.T) {
 // TestNoFields: a template without fields, which is a withdrawal, followed by
 // data of its id.
 func TestNoFields(t *testing.T) {
-	tests := map[string]struct{ define, withdraw, data []byte }{
-		"v9": {
-			v9{sequence: 0}.with(set(0, template(256, flowFields...))), v9{sequence: 1}.with(set(0, template(256))), v9{sequence: 2}.with(set(256, flowRecord)),
-		},
-		"IPFIX": {
-			v10{}.with(set(2, template(256, flowFields...))), v10{}.with(set(2, template(256))), v10{}.with(set(256, flowRecord)),
-		},
-		"all of IPFIX": {
-			v10{}.with(set(2, template(256, flowFields...))), v10{}.with(set(2, template(2))), v10{}.with(set(256, flowRecord)),
-		},
-		"options of v9": {
-			v9{sequence: 0}.with(set(1, optionsTemplate9(256, 1, field{id: 1, length: 4}, field{id: 34, length: 8}))),
-			v9{sequence: 1}.with(set(1, optionsTemplate9(256, 0))), v9{sequence: 2}.with(set(256, flowRecord)),
-		},
-		"options of IPFIX": {
-			v10{}.with(set(3, optionsTemplate(256, 1, field{id: 149, length: 4}, field{id: 34, length: 8}))),
-			v10{}.with(set(3, template(256))), v10{}.with(set(256, flowRecord)),
-		},
+	nine := func(sets ...[]byte) []byte { return v9{}.with(sets...) }
+	ten := func(sets ...[]byte) []byte { return v10{}.with(sets...) }
+	data := set(256, flowRecord)
+	tests := map[string]struct {
+		message          func(sets ...[]byte) []byte
+		define, withdraw []byte
+	}{
+		"v9":               {nine, set(0, template(256, flowFields...)), set(0, template(256))},
+		"IPFIX":            {ten, set(2, template(256, flowFields...)), set(2, template(256))},
+		"all of IPFIX":     {ten, set(2, template(256, flowFields...)), set(2, template(2))},
+		"options of v9":    {nine, set(1, optionsTemplate9(256, 1, field{id: 1, length: 4}, field{id: 34, length: 8})), set(1, optionsTemplate9(256, 0))},
+		"options of IPFIX": {ten, set(3, optionsTemplate(256, 1, field{id: 149, length: 4}, field{id: 34, length: 8})), set(3, template(256))},
 	}
 	for name, tt := range tests {
 		c := newCollector(t)
-		c.want(0, tt.define)
+		c.want(0, tt.message(tt.define))
 		if n := c.Stats().Programs; n != 1 {
 			t.Errorf("%s: %d templates known, want 1", name, n)
 		}
-		c.want(0, tt.withdraw)
-		c.want(0, tt.data)
-		c.want(0, tt.data)
+		c.want(0, tt.message(tt.withdraw))
+		c.want(0, tt.message(data))
+		c.want(0, tt.message(data, data))
 		s := c.Stats()
-		if s.Programs != 0 || s.Total.MissingTemplates != 2 || s.Total.Templates != 2 {
+		if s.Programs != 0 || s.Total.MissingTemplates != 3 || s.Total.Templates != 2 {
 			t.Errorf("%s: %d templates known, %d sets without one", name, s.Programs, s.Total.MissingTemplates)
 		}
-		// Both in one message.
-		c.want(0, append(tt.withdraw[:len(tt.withdraw):len(tt.withdraw)], tt.data[20:]...))
+		c.want(0, tt.message(tt.define, tt.withdraw, data))
 	}
 	// A withdrawal of all leaves the other kind alone.
 	c := newCollector(t)

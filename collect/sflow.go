@@ -32,6 +32,8 @@ func (d *Decoder) decodeSFlow(dg *flow.Datagram, e *exporter, s *scratch) error 
 		switch sample.Kind {
 		case sflow.Counters:
 			e.count.counterSamples.Add(1)
+		case sflow.Other:
+			e.count.otherSamples.Add(1)
 		case sflow.Flow, sflow.Drop:
 			r.Rebase()
 			setSample(sample, s, r)
@@ -43,6 +45,9 @@ func (d *Decoder) decodeSFlow(dg *flow.Datagram, e *exporter, s *scratch) error 
 	}
 	if err := sd.Err(); err != nil {
 		return err
+	}
+	if head := 24 + sd.Agent.BitLen()/8; sd.Samples == 0 && len(dg.Payload) > head {
+		return fmt.Errorf("%d octets in an sflow datagram of no samples: %w", len(dg.Payload)-head, sflow.ErrMalformed)
 	}
 	if bad := sd.BadSamples + sd.BadRecords; bad > 0 {
 		return fmt.Errorf("%d samples or records of an sflow datagram: %w", bad, sflow.ErrMalformed)

@@ -31,11 +31,11 @@ func Reasons() []Reason {
 
 // counters count what one exporter sent. Workers add to them at once.
 type counters struct {
-	datagrams, bytes, records, options, templates, counterSamples atomic.Uint64
-	malformed                                                     [numReasons]atomic.Uint64
-	missingTemplates                                              atomic.Uint64
-	gaps, missing, repeated, restarts                             atomic.Uint64
-	templatesEvicted, domainsEvicted, optionsEvicted              atomic.Uint64
+	datagrams, bytes, records, options, templates, counterSamples, otherSamples atomic.Uint64
+	malformed                                                                   [numReasons]atomic.Uint64
+	missingTemplates                                                            atomic.Uint64
+	gaps, missing, repeated, restarts                                           atomic.Uint64
+	templatesEvicted, domainsEvicted, optionsEvicted                            atomic.Uint64
 }
 
 // ExporterStats is what one exporter has sent so far.
@@ -49,6 +49,7 @@ type ExporterStats struct {
 	Options        uint64 // options data records
 	Templates      uint64 // template records, repetitions too
 	CounterSamples uint64 // sFlow counter samples
+	OtherSamples   uint64 // sFlow samples of formats that are not known
 
 	Malformed        [numReasons]uint64 // datagrams with something that could not be decoded, by Reason
 	MissingTemplates uint64             // data sets that no template described
@@ -73,6 +74,7 @@ func (c *counters) stats(addr netip.Addr, seen int64) ExporterStats {
 		Options:          c.options.Load(),
 		Templates:        c.templates.Load(),
 		CounterSamples:   c.counterSamples.Load(),
+		OtherSamples:     c.otherSamples.Load(),
 		MissingTemplates: c.missingTemplates.Load(),
 		Gaps:             c.gaps.Load(),
 		Missing:          c.missing.Load(),
@@ -97,6 +99,7 @@ func (s *ExporterStats) Add(o ExporterStats) {
 	s.Options += o.Options
 	s.Templates += o.Templates
 	s.CounterSamples += o.CounterSamples
+	s.OtherSamples += o.OtherSamples
 	s.MissingTemplates += o.MissingTemplates
 	s.Gaps += o.Gaps
 	s.Missing += o.Missing

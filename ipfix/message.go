@@ -28,6 +28,8 @@ var (
 	ErrTruncated = errors.New("truncated")
 	// ErrVersion says that the message is of another version.
 	ErrVersion = errors.New("wrong version")
+	// ErrTrailing says that a message ends before the octets do.
+	ErrTrailing = errors.New("octets behind the end")
 	// ErrTemplate says that a template record is not valid.
 	ErrTemplate = errors.New("invalid template")
 )
@@ -42,8 +44,8 @@ type Header struct {
 
 // ParseHeader reads the header and returns the sets behind it. A message that
 // announces more octets than there are is read as far as it goes, and
-// [ErrTruncated] is returned beside the sets; octets beyond the announced length
-// are left out.
+// [ErrTruncated] is returned beside the sets. Octets beyond the announced length
+// are left out; unless they are zeros, [ErrTrailing] is returned beside the sets.
 func ParseHeader(b []byte) (h Header, sets []byte, err error) {
 	if len(b) < HeaderLen {
 		return h, nil, fmt.Errorf("ipfix message of %d octets: %w", len(b), ErrTruncated)
@@ -62,6 +64,8 @@ func ParseHeader(b []byte) (h Header, sets []byte, err error) {
 		return h, nil, fmt.Errorf("ipfix message of announced length %d: %w", n, ErrTruncated)
 	case n > len(b):
 		return h, b[HeaderLen:], fmt.Errorf("ipfix message of announced length %d in %d octets: %w", n, len(b), ErrTruncated)
+	case n < len(b) && !allZero(b[n:]):
+		return h, b[HeaderLen:n], fmt.Errorf("ipfix message of announced length %d in %d octets: %w", n, len(b), ErrTrailing)
 	default:
 		return h, b[HeaderLen:n], nil
 	}
