@@ -378,6 +378,7 @@ func (l *Log) setSegments(list []*segment, end int64) {
 	l.segs.Store(&list)
 	l.active = list[len(list)-1]
 	l.end.Store(end)
+	l.epoch.Store(l.epochs.latest())
 	l.low.Store(max(l.low.Load(), list[0].base))
 	l.mark = l.markLocked()
 	l.hw.Store(end)

@@ -85,12 +85,6 @@ func (x *sparseIndex) reset() error {
 	return x.f.Truncate(0)
 }
 
-func (x *sparseIndex) entries() int64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.written + int64(len(x.pending)/x.entry)
-}
-
 // last copies the newest entry into e.
 func (x *sparseIndex) last(e []byte) (bool, error) {
 	x.mu.Lock()

@@ -23,6 +23,8 @@ type Log struct {
 	hw   atomic.Int64               // high watermark
 	shut atomic.Bool                // closed, for readers
 
+	epoch atomic.Int32 // leader epoch of new batches; does not change while the log is open
+
 	mu        sync.Mutex // appends, rolls, and what changes the list of segments
 	active    *segment
 	epochs    epochs
@@ -78,11 +80,7 @@ func (l *Log) SetConfig(c LogConfig) {
 }
 
 // LeaderEpoch is the epoch new batches get. It changes only when a directory is opened after an unclean stop.
-func (l *Log) LeaderEpoch() int32 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.epochs.latest()
-}
+func (l *Log) LeaderEpoch() int32 { return l.epoch.Load() }
 
 // EpochEnd answers OffsetForLeaderEpoch (KIP-101, KIP-279): the largest epoch not above the one asked for, and the
 // offset where it ended. Both are -1 for an epoch that has not begun.
@@ -292,7 +290,7 @@ func (l *Log) appendLocked(b []byte, set batchSet, cfg *LogConfig, o AppendOptio
 	if err := l.rollIfNeeded(now, int64(len(b)), info.LastOffset, cfg); err != nil {
 		return info, err
 	}
-	epoch := l.epochs.latest()
+	epoch := l.epoch.Load()
 	if cfg.TimestampType == LogAppendTime {
 		info.AppendTime = now.UnixMilli()
 	}

@@ -29,6 +29,7 @@ type memFS struct {
 	space    int64                   // bytes that can still be added to files; negative: no end
 	gate     chan struct{}           // when set, syncs of .log files wait until it is closed
 	opens    int                     // files open now
+	reads    int64                   // bytes read so far
 }
 
 type node struct {
@@ -417,6 +418,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	n := copy(p, f.node.data[off:])
+	f.fs.reads += int64(n)
 	if n < len(p) {
 		return n, io.EOF
 	}

@@ -326,13 +326,14 @@ func (l *Log) writeSnapshotLocked(offset int64) error {
 	return err
 }
 
+// syncSnapshot makes a snapshot durable. One that cannot be opened is left as it is: recovery does without.
 func (l *Log) syncSnapshot(offset int64) error {
 	f, err := l.dir.fs.OpenFile(l.file(segmentName(offset, suffixSnapshot)), os.O_RDWR)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // its segment is gone already
-	}
 	if err != nil {
-		return err
+		if !errors.Is(err, os.ErrNotExist) { // else its segment is gone already
+			l.dir.cfg.Logger.Warn("producer snapshot not synced", "topic", l.topic, "partition", l.partition, "offset", offset, "err", err)
+		}
+		return nil
 	}
 	err = f.Sync()
 	if cerr := f.Close(); err == nil {

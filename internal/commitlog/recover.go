@@ -56,7 +56,8 @@ type recovery struct {
 	*Log
 	buf       []byte
 	now       time.Time
-	bases     []int64 // of .log files
+	bases     []int64       // of .log files
+	indexed   map[int64]int // how many index files there are for a base
 	snapshots []int64
 	segments  []*segment
 	maxEpoch  int32 // largest epoch in a batch looked at
@@ -64,7 +65,7 @@ type recovery struct {
 
 // openLog brings one log back. A nil error comes with a log; with an error whatever was opened is closed again.
 func (d *Dir) openLog(k partitionKey, clean bool, point, start int64, buf []byte) (*Log, error) {
-	r := &recovery{Log: d.newLog(k, d.file(partitionDir(k))), buf: buf, now: time.Now(), maxEpoch: -1}
+	r := &recovery{Log: d.newLog(k, d.file(partitionDir(k))), buf: buf, now: time.Now(), maxEpoch: -1, indexed: make(map[int64]int)}
 	if err := r.run(clean, point, start); err != nil {
 		for _, s := range r.segments {
 			s.release()
@@ -170,6 +171,11 @@ func (r *recovery) list() error {
 		if base, ok := parseSegmentName(e.Name, suffixLog); ok {
 			r.bases = append(r.bases, base)
 		}
+		for _, suffix := range [...]string{suffixIndex, suffixTimeIndex} {
+			if base, ok := parseSegmentName(e.Name, suffix); ok {
+				r.indexed[base]++
+			}
+		}
 		if offset, ok := parseSegmentName(e.Name, suffixSnapshot); ok {
 			r.snapshots = append(r.snapshots, offset)
 		}
@@ -208,7 +214,7 @@ func (r *recovery) checkSealed() error {
 		if err != nil {
 			return err
 		}
-		if ok {
+		if ok && r.indexed[s.base] == 2 {
 			continue
 		}
 		if _, err := r.rebuild(s, -1, nil); err != nil {
@@ -239,7 +245,7 @@ func (s *segment) openIndexes(maxLast int64) (ok bool, err error) {
 		return false, err
 	} else if some {
 		offset, pos := s.base+int64(int32(binary.BigEndian.Uint32(e[:]))), int64(int32(binary.BigEndian.Uint32(e[4:])))
-		if offset <= s.base && pos > 0 || offset > maxLast || offset < s.base || pos < 0 || pos >= s.size.Load() {
+		if offset <= s.base || offset > maxLast || pos <= 0 || pos >= s.size.Load() {
 			return false, nil
 		}
 	}
@@ -479,6 +485,9 @@ func (r *recovery) replayProducers(offset, end int64) error {
 
 // noteBetween reads the headers of batches between two offsets, CRCs aside.
 func (r *recovery) noteBetween(from, to int64) error {
+	if from >= to {
+		return nil
+	}
 	for i, s := range r.segments {
 		if s.base >= to || i+1 < len(r.bases) && r.bases[i+1] <= from {
 			continue

@@ -187,30 +187,34 @@ func (s *segment) find(offset, limit int64) (place, bool, error) {
 	if ok {
 		pos, last := int64(binary.BigEndian.Uint32(e[4:])), s.base+int64(binary.BigEndian.Uint32(e[:]))
 		p, found, err := s.findFrom(pos, last, offset, limit)
-		if err == nil && found || err != nil && !isDamage(err) {
+		if !isDamage(err) {
 			return p, found, err
 		}
-		// Either the offset is not there, or the index leads astray.
+		// The index may have led astray; the log itself has the last word.
 	}
 	return s.findFrom(0, -1, offset, limit)
 }
 
-// findFrom looks for the batch from a position on, whose batch must have the given last offset unless that is -1.
+// findFrom looks for the batch from a position on, where there must be one with the given last offset unless that is -1.
 func (s *segment) findFrom(pos, last, offset, limit int64) (place, bool, error) {
 	var found place
-	astray := false
+	astray := last >= 0
 	err := s.scan(pos, limit, func(h header, at int64) bool {
-		if last >= 0 && at == pos && h.lastOffset() != last {
-			astray = true
-			return false
+		if at == pos && last >= 0 {
+			if astray = h.lastOffset() != last; astray {
+				return false
+			}
 		}
 		found = place{pos: at, size: h.size(), base: h.baseOffset(), last: h.lastOffset()}
 		return h.lastOffset() < offset
 	})
+	if err == nil && astray {
+		err = fmt.Errorf("%w: index entry of segment %d", ErrCorrupt, s.base)
+	}
 	if err != nil {
 		return place{}, false, err
 	}
-	return found, !astray && found.size > 0 && found.last >= offset, nil
+	return found, found.size > 0 && found.last >= offset, nil
 }
 
 // scan hands out batch headers from pos on, which must be a batch's position, until f says false or limit is reached.
