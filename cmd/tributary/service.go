@@ -30,6 +30,7 @@ func (o *serviceOptions) register(fs *pflag.FlagSet, prefix string) {
 	enumVar(fs, &o.logFormat, prefix+"log-format", daemon.LogFormats, "how to write the log")
 	enumVar(fs, &o.logLevel, prefix+"log-level", daemon.LogLevels, "log this and what is worse")
 	durationVar(fs, &o.grace, prefix+"grace", time.Second, time.Hour, "how long to go on delivering what was taken in when told to stop")
+	share(fs, prefix+"log-format", prefix+"log-level")
 }
 
 func checkHTTP(s string) error {

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScriptApacheKafka runs the scripts in testdata/apache against Apache Kafka.
+func TestScriptApacheKafka(t *testing.T) {
+	if _, err := exec.LookPath("java"); err != nil || os.Getenv("KAFKA_LIBS") == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("KAFKA_LIBS (scripts/kafka.sh libs) and java are missing")
+		}
+		t.Skip("needs java, and Apache Kafka in KAFKA_LIBS: KAFKA_LIBS=$(scripts/kafka.sh libs)")
+	}
+	tool := filepath.Join(moduleRoot(t), "scripts", "kafka.sh")
+	dir := t.TempDir()
+	control := func(args ...string) string {
+		// The output goes to a file: the cluster keeps a pipe open.
+		out, err := os.Create(filepath.Join(dir, "output"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		var stderr bytes.Buffer
+		c := exec.Command(tool, args...)
+		c.Stdout, c.Stderr, c.WaitDelay = out, &stderr, time.Second
+		if err := c.Run(); err != nil && c.ProcessState != nil && !c.ProcessState.Success() {
+			t.Fatalf("kafka.sh %s: %v: %s", args[0], err, stderr.String())
+		}
+		b, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(b))
+	}
+	t.Cleanup(func() { control("stop", filepath.Join(dir, "kafka")) })
+	broker := control("start", filepath.Join(dir, "kafka"), "1", fmt.Sprint(twoFreePorts(t)))
+	// The scripts run in parallel below; the cluster outlives them all.
+	t.Run("scripts", func(t *testing.T) {
+		testscript.Run(t, testscript.Params{
+			Dir:                 filepath.Join("testdata", "apache"),
+			RequireExplicitExec: true,
+			Setup: func(e *testscript.Env) error {
+				e.Setenv("TRIBUTARY_KAFKA", "kafka://"+broker)
+				e.Setenv("BROKER", broker)
+				e.Setenv("KAFKA", tool)
+				e.Setenv("KAFKA_LIBS", os.Getenv("KAFKA_LIBS"))
+				e.Setenv("KAFKA_CACHE", e.WorkDir)
+				return nil
+			},
+		})
+	})
+}
+
+// twoFreePorts returns a port that is free, and so is the next one.
+func twoFreePorts(t *testing.T) int {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := l.Addr().(*net.TCPAddr).Port
+		next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p+1))
+		l.Close()
+		if err == nil {
+			next.Close()
+			return p
+		}
+	}
+}
