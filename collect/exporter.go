@@ -162,7 +162,8 @@ func (d *Decoder) byPort(dom *domain, port uint16, number uint32) *domain {
 	other.port.Store(int32(port))
 	other.parent, other.generation = dom, d.generation.Load()
 	if returned {
-		other.templates.Store(&dom.displaced)
+		displaced := dom.displaced
+		other.templates.Store(&displaced)
 		dom.displaced, dom.displacedPort = nil, noPort
 	}
 	if dom.others == nil {
