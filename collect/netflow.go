@@ -146,8 +146,7 @@ type message struct {
 }
 
 func (m *message) decode(b []byte) error {
-	m.s.record.Share()
-	m.s.samplers = samplersOf(m.e, m.dom)
+	m.share()
 	// Options data that follow the records they speak of come first. A message
 	// like that is rare: mostly options have a message of their own.
 	if m.optionsBehind(b) {
@@ -158,6 +157,15 @@ func (m *message) decode(b []byte) error {
 		return err
 	}
 	return m.sets(b, options|templates|records)
+}
+
+// share makes what is known of all records of the message their shared fields.
+func (m *message) share() {
+	m.s.samplers = samplersOf(m.e, m.dom)
+	if rate := m.s.samplers.base(); rate != 0 {
+		m.s.record.SetUint(flow.SamplingRate, rate)
+	}
+	m.s.record.Share()
 }
 
 // Parts of a message.
@@ -265,15 +273,11 @@ func (m *message) records(p *program, set ipfix.Set) error {
 	values.Reset(p.template, set.Body)
 	r := &m.s.record
 	names := m.e.names.Load()
-	rate := m.s.samplers.base()
 	n := uint32(0)
 	for rec := values.Next(); rec != nil; rec = values.Next() {
 		n++
 		r.Rebase()
 		r.SetUint(flow.TemplateID, uint64(set.ID))
-		if rate != 0 {
-			r.SetUint(flow.SamplingRate, rate)
-		}
 		p.run(rec, values, m.x, m.s, r)
 		if len(names.interfaces)+len(names.applications) > 0 {
 			names.set(r)
@@ -302,7 +306,8 @@ func (m *message) options(t *ipfix.Template, body []byte) error {
 	m.units += uint32(len(found))
 	m.e.count.options.Add(uint64(len(found)))
 	m.d.learn(m.e, m.dom, found)
-	m.s.samplers = samplersOf(m.e, m.dom)
+	m.s.record.Rebase()
+	m.share()
 	m.x.bootNs = m.dom.bootNs.Load()
 	clear(found) // they reference the datagram
 	m.s.options = found[:0]

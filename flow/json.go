@@ -9,13 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// jsonText holds, for each field, the text that opens its value, and for
-// goflow2's own fields the whole text of an absent one, all of them in one
-// string so that a run of absent fields is one copy.
+// jsonText holds, for each field, the text that opens its value. For goflow2's
+// own fields it holds the whole text of an absent one, all of them in one string,
+// so that a run of absent fields and the opening of the next one are one copy.
 var jsonText = func() (t struct {
 	open     [numFields]string
 	absent   string
-	absentAt [numGoflow2 + 1]int
+	absentAt [maxFields]int // where the text of a field begins
+	openEnd  [maxFields]int // where its value begins
 },
 ) {
 	var empty Record
@@ -27,6 +28,7 @@ var jsonText = func() (t struct {
 		t.open[f] = sep + strconv.Quote(fields[f].Name) + ":"
 		if f < numGoflow2 {
 			t.absentAt[f] = len(t.absent)
+			t.openEnd[f] = len(t.absent) + len(t.open[f])
 			t.absent += string(appendJSONField([]byte(t.open[f]), &empty, f))
 		}
 	}
@@ -45,15 +47,15 @@ const goflow2Words = 1<<numGoflow2 - 1
 func AppendJSON(dst []byte, r *Record) []byte {
 	// The rendering of these depends on other fields even when they are absent.
 	const derived = 1<<SrcNet | 1<<DstNet
-	next := Field(0)
-	for set := r.set[0]&goflow2Words | derived; set != 0; set &= set - 1 {
-		f := Field(bits.TrailingZeros64(set))
-		dst = append(dst, jsonText.absent[jsonText.absentAt[next]:jsonText.absentAt[f]]...)
-		dst = append(dst, jsonText.open[f]...)
-		dst = appendJSONField(dst, r, f)
-		next = f + 1
+	first := Field(0)
+	if (r.set[0]^r.shared[0])&(1<<jsonShared-1) == 0 {
+		if len(r.jsonPrefix) == 0 {
+			r.jsonPrefix = appendJSONCore(r.jsonPrefix, r, r.set[0]&(1<<jsonShared-1), 0, jsonShared)
+		}
+		dst = append(dst, r.jsonPrefix...)
+		first = jsonShared
 	}
-	dst = append(dst, jsonText.absent[jsonText.absentAt[next]:]...)
+	dst = appendJSONCore(dst, r, (r.set[0]|derived)&goflow2Words&^(1<<first-1), first, numGoflow2)
 
 	own := FieldSet{r.set[0] &^ goflow2Words, r.set[1]}
 	for w, set := range own {
@@ -71,9 +73,9 @@ func AppendJSON(dst []byte, r *Record) []byte {
 				dst = append(dst, ',')
 			}
 			dst = append(dst, `{"enterprise":`...)
-			dst = strconv.AppendUint(dst, uint64(e.Enterprise), 10)
+			dst = appendUint(dst, uint64(e.Enterprise))
 			dst = append(dst, `,"id":`...)
-			dst = strconv.AppendUint(dst, uint64(e.ID), 10)
+			dst = appendUint(dst, uint64(e.ID))
 			dst = append(dst, `,"value":"`...)
 			dst = hex.AppendEncode(dst, e.Value)
 			dst = append(dst, `"}`...)
@@ -83,18 +85,34 @@ func AppendJSON(dst []byte, r *Record) []byte {
 	return append(dst, '}')
 }
 
+// jsonShared is how many fields, at the start of the object, all records of a
+// datagram mostly share: their text is made once.
+const jsonShared = SamplerAddress + 1
+
+// appendJSONCore appends goflow2's own fields from first to before end: those in
+// set with their values, the others as absent.
+func appendJSONCore(dst []byte, r *Record, set uint64, first, end Field) []byte {
+	for ; set != 0; set &= set - 1 {
+		f := Field(bits.TrailingZeros64(set))
+		dst = append(dst, jsonText.absent[jsonText.absentAt[first]:jsonText.openEnd[f]]...)
+		dst = appendJSONField(dst, r, f)
+		first = f + 1
+	}
+	return append(dst, jsonText.absent[jsonText.absentAt[first]:jsonText.absentAt[end]]...)
+}
+
 // appendJSONField appends the value of f, with quotes where it has them, and
 // the number beside a name.
 func appendJSONField(dst []byte, r *Record, f Field) []byte {
 	switch fields[f].Kind {
 	case KindUint, KindTime:
-		return strconv.AppendUint(dst, r.Uint(f), 10)
+		return appendUint(dst, r.Uint(f))
 	case KindEtype:
 		dst = append(appendPlain(append(dst, '"'), r, f), `","etype_number":`...)
-		return strconv.AppendUint(dst, r.Uint(f), 10)
+		return appendUint(dst, r.Uint(f))
 	case KindProto:
 		dst = append(appendPlain(append(dst, '"'), r, f), `","proto_number":`...)
-		return strconv.AppendUint(dst, r.Uint(f), 10)
+		return appendUint(dst, r.Uint(f))
 	case KindText:
 		return appendJSONString(dst, r.Bytes(f))
 	case KindUints:
@@ -103,7 +121,7 @@ func appendJSONField(dst []byte, r *Record, f Field) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = strconv.AppendUint(dst, uint64(v), 10)
+			dst = appendUint(dst, uint64(v))
 		}
 		return append(dst, ']')
 	case KindLayers:
@@ -171,6 +189,40 @@ func appendIPv4(dst []byte, a [4]byte) []byte {
 	dst = append(append(dst, '.'), octets[a[2]]...)
 	return append(append(dst, '.'), octets[a[3]]...)
 }
+
+// appendUint appends v in decimal. Eight digits are made at once, and stored at
+// once however many of them are wanted: numbers in records are of all lengths,
+// and a branch or a copy for each would cost more than the digits.
+func appendUint(dst []byte, v uint64) []byte {
+	if v < 10 {
+		return append(dst, '0'+byte(v))
+	}
+	if v >= 1e8 {
+		dst = appendUint(dst, v/1e8)
+		return binary.LittleEndian.AppendUint64(dst, eightDigits(v%1e8))
+	}
+	// 1233/4096 is a little more than the logarithm of 2.
+	n := bits.Len64(v) * 1233 >> 12
+	if v >= powers[n&15] {
+		n++
+	}
+	return binary.LittleEndian.AppendUint64(dst, eightDigits(v)>>(8*(8-n)))[:len(dst)+n]
+}
+
+// eightDigits returns the decimal text of v, 0 <= v < 10^8, with leading zeros,
+// the first digit in the lowest octet. It splits the number into halves three
+// times, each time all parts side by side.
+func eightDigits(v uint64) uint64 {
+	x := v/10000 | v%10000<<32
+	hundreds := x * 10486 >> 20 & 0x0000007f0000007f
+	x = hundreds | (x-100*hundreds)<<16
+	tens := x * 103 >> 10 & 0x000f000f000f000f
+	x = tens | (x-10*tens)<<8
+	return x | 0x3030303030303030
+}
+
+// powers holds powers of ten; its length is that of the index in appendUint.
+var powers = [16]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 
 // octets holds the decimal text of every octet.
 var octets = func() (t [256]string) {
@@ -250,13 +302,13 @@ func AppendKFlow(dst []byte, r *Record) []byte {
 	}
 	dst = address(append(dst, `{"dvc":"`...), SamplerAddress)
 	dst = address(append(dst, `","src":"`...), SrcAddr)
-	dst = strconv.AppendUint(append(dst, `","srcp":`...), r.Uint(SrcPort), 10)
+	dst = appendUint(append(dst, `","srcp":`...), r.Uint(SrcPort))
 	dst = address(append(dst, `,"dst":"`...), DstAddr)
-	dst = strconv.AppendUint(append(dst, `","dstp":`...), r.Uint(DstPort), 10)
-	dst = strconv.AppendUint(append(dst, `,"proto":`...), r.Uint(Proto), 10)
-	dst = strconv.AppendUint(append(dst, `,"flags":`...), r.Uint(TCPFlags), 10)
-	dst = strconv.AppendUint(append(dst, `,"bytes":`...), r.Uint(Bytes), 10)
-	dst = strconv.AppendUint(append(dst, `,"pkts":`...), r.Uint(Packets), 10)
-	dst = strconv.AppendUint(append(dst, `,"time":`...), r.Uint(TimeExport)/1e6, 10)
+	dst = appendUint(append(dst, `","dstp":`...), r.Uint(DstPort))
+	dst = appendUint(append(dst, `,"proto":`...), r.Uint(Proto))
+	dst = appendUint(append(dst, `,"flags":`...), r.Uint(TCPFlags))
+	dst = appendUint(append(dst, `,"bytes":`...), r.Uint(Bytes))
+	dst = appendUint(append(dst, `,"pkts":`...), r.Uint(Packets))
+	dst = appendUint(append(dst, `,"time":`...), r.Uint(TimeExport)/1e6)
 	return append(dst, '}')
 }

@@ -81,10 +81,11 @@ type Record struct {
 	num  [maxFields]uint64
 	addr [maxFields]addr // sparse: only fields of KindAddr use theirs
 
-	// Fields that all records of a datagram share, and those of them whose
-	// protobuf encoding is in prefix; see Share.
-	shared, prefixed FieldSet
-	prefix           []byte
+	// Fields that all records of a datagram share, see Share; those of them
+	// whose protobuf encoding is in prefix; and the JSON of the first ones,
+	// empty when it has to be made.
+	shared, prefixed   FieldSet
+	prefix, jsonPrefix []byte
 
 	uints    []uint32 // values of all lists of numbers; num holds start<<32 | length
 	addrs    []addr   // the same for lists of addresses
@@ -125,8 +126,13 @@ func (r *Record) Reset() {
 // changes it for all records that follow.
 func (r *Record) Share() {
 	r.shared = r.set
+	r.forget()
+}
+
+// forget gives up encodings of shared fields, because one has changed.
+func (r *Record) forget() {
 	r.prefixed = FieldSet{}
-	r.prefix = r.prefix[:0]
+	r.jsonPrefix = r.jsonPrefix[:0]
 }
 
 // Rebase empties the record but for the shared fields.
@@ -143,16 +149,16 @@ func (r *Record) Rebase() {
 func (r *Record) Mark(s FieldSet) {
 	r.set[0] |= s[0]
 	r.set[1] |= s[1]
-	if r.prefixed[0]&s[0]|r.prefixed[1]&s[1] != 0 {
-		r.prefixed = FieldSet{}
+	if r.shared[0]&s[0]|r.shared[1]&s[1] != 0 {
+		r.forget()
 	}
 }
 
 // present makes f present.
 func (r *Record) present(f Field) {
 	r.set.Add(f)
-	if r.prefixed.Has(f) {
-		r.prefixed = FieldSet{}
+	if r.shared.Has(f) {
+		r.forget()
 	}
 }
 
@@ -177,7 +183,7 @@ func (r *Record) Has(f Field) bool { return r.set.Has(f) }
 // Unset makes f absent.
 func (r *Record) Unset(f Field) {
 	r.set[f>>6&1] &^= 1 << (f & 63)
-	r.prefixed = FieldSet{}
+	r.forget()
 }
 
 // Uint returns the number in f, 0 when it is absent.
