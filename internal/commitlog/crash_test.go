@@ -320,7 +320,7 @@ func (h *history) verifyProducer(l *logHistory, p *producerHistory, got map[int6
 }
 
 func TestCrash(t *testing.T) {
-	seeds := 400
+	seeds := 250
 	if testing.Short() {
 		seeds = 60
 	}

@@ -163,7 +163,9 @@ func FuzzAppend(f *testing.F) {
 	f.Add(plain(1, "a", "b"), false)
 	f.Add(append(plain(1, "a"), plain(2, "b")...), true)
 	f.Add(sent(1, 0, 0, 3), true)
-	f.Add(batchSpec{records: [][]byte{{1}, {2}}, attributes: 1, squeeze: gzipped, producer: -1}.build(), true)
+	for _, c := range codecs {
+		f.Add(batchSpec{records: [][]byte{{1}, {2}}, attributes: c.attributes, squeeze: c.squeeze, producer: -1}.build(), true)
+	}
 	f.Add(plain(1, "a")[:40], false)
 	f.Fuzz(func(t *testing.T, b []byte, fix bool) {
 		if fix && len(b) >= 61 {

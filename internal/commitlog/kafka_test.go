@@ -52,10 +52,16 @@ func xerial(b []byte) []byte {
 }
 
 var codecs = []struct {
-	name    string
-	squeeze func([]byte) []byte
+	name       string
+	attributes uint16
+	squeeze    func([]byte) []byte
 }{
-	{"none", nil}, {"gzip", gzipped}, {"snappy", xerial}, {"lz4", lz4Framed}, {"zstd", zstdFramed},
+	{"none", 0, nil},
+	{"gzip", 1, gzipped},
+	{"snappy", 2, xerial},
+	{"bare snappy", 2, func(b []byte) []byte { return snappy.Encode(nil, b) }},
+	{"lz4", 3, lz4Framed},
+	{"zstd", 4, zstdFramed},
 }
 
 // Kafka's own tool reads every file and has nothing to complain of.
@@ -74,7 +80,7 @@ func TestDumpLogSegments(t *testing.T) {
 	sequence := int32(0)
 	for i := range 400 {
 		c := codecs[i%len(codecs)]
-		spec := batchSpec{baseTime: 1_700_000_000_000 + int64(i*37%500)*1000, producer: -1, attributes: uint16(i % len(codecs)), squeeze: c.squeeze}
+		spec := batchSpec{baseTime: 1_700_000_000_000 + int64(i*37%500)*1000, producer: -1, attributes: c.attributes, squeeze: c.squeeze}
 		if i%3 == 0 {
 			spec.producer, spec.epoch, spec.sequence = 4711, 2, sequence
 			sequence += 5

@@ -8,7 +8,7 @@ import (
 )
 
 func TestOffsetForTime(t *testing.T) {
-	for i, c := range codecs {
+	for _, c := range codecs {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMemFS()
 			cfg := commitlog.DirConfig{Path: "data", FS: m}
@@ -19,7 +19,7 @@ func TestOffsetForTime(t *testing.T) {
 			}
 			var times []int64 // by offset
 			for b := range 40 {
-				s := batchSpec{baseTime: int64(1000 + 10*b - b%4*25), producer: -1, attributes: uint16(i), squeeze: c.squeeze}
+				s := batchSpec{baseTime: int64(1000 + 10*b - b%4*25), producer: -1, attributes: c.attributes, squeeze: c.squeeze}
 				for r := range 3 {
 					s.records = append(s.records, fmt.Appendf(nil, "%d.%d and more of it", b, r))
 					s.times = append(s.times, s.baseTime+int64((r*7)%5))
