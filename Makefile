@@ -31,11 +31,11 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 bench: ## run all benchmarks once
 	go test -run '^$$' -bench . -benchmem ./...
 
-bench-peers: build ## compare with other collectors and with Apache Kafka; prints ratios
-	scripts/bench-peers.sh
+bench-peers: ## compare with other collectors and with Apache Kafka; prints ratios (PEERS: its arguments)
+	cd peers && go run ./bench $(PEERS)
 
-soak: ## run the tests that take long, for SOAK (10m) each
-	TRIBUTARY_SOAK=$(or $(SOAK),10m) go test -count=1 -timeout 0 -run Soak ./...
+soak: build ## run everything with demo traffic for MINUTES (10) and watch memory and losses
+	scripts/soak.sh $(MINUTES)
 
 kafka-libs: ## fetch Apache Kafka for the tests that need it, into .cache
 	scripts/kafka.sh libs
