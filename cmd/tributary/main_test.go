@@ -25,7 +25,6 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"await":   await,
 			"envfile": envFile,
-			"retry":   retry,
 		},
 	})
 }
@@ -58,24 +57,6 @@ func envFile(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: envfile NAME FILE")
 	}
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
-}
-
-// retry TEXT COMMAND [ARGUMENT...] runs a command until its output has the text.
-func retry(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: retry TEXT COMMAND [ARGUMENT...]")
-	}
-	deadline := time.Now().Add(patience)
-	for {
-		err := ts.Exec(args[1], args[2:]...)
-		if out := ts.ReadFile("stdout"); strings.Contains(out, args[0]) {
-			return
-		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("%q did not come from %s: %v", args[0], strings.Join(args[1:], " "), err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 // commands calls f for every command that people see.

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tributary-net/tributary/broker"
+)
+
+func TestBrokerMetrics(t *testing.T) {
+	b, err := broker.Open(broker.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Durability: broker.PageCache})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr().String()), kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("seen"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	for i := range 7 {
+		if err := cl.ProduceSync(t.Context(), kgo.StringRecord(fmt.Sprint(i))).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A pedantic registry checks that what is collected was described.
+	r := prometheus.NewPedanticRegistry()
+	if err := r.Register(brokerCollector{b}); err != nil {
+		t.Fatal(err)
+	}
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "tributary_broker_") || f.GetHelp() == "" {
+			t.Errorf("%s: its name begins otherwise, or it has no help", f.GetName())
+		}
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	for name, want := range map[string]float64{
+		"tributary_broker_topic_records_in_total seen": 7,
+		"tributary_broker_topic_records seen":          7,
+		"tributary_broker_topic_partitions seen":       4,
+		"tributary_broker_requests_total Produce":      7,
+		"tributary_broker_unclean_start":               0,
+		"tributary_broker_offline":                     0,
+		"tributary_broker_panics_total":                0,
+	} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s is %g (there: %v), want %g", name, v, ok, want)
+		}
+	}
+	if got["tributary_broker_connections"] < 1 || got["tributary_broker_request_bytes_total"] < 100 {
+		t.Errorf("connections %g, request bytes %g", got["tributary_broker_connections"], got["tributary_broker_request_bytes_total"])
+	}
+}
+
+// Topics beyond the bound share one label.
+func TestBrokerMetricsBoundLabels(t *testing.T) {
+	topics := make([]broker.TopicStats, brokerTopicLabels+3)
+	for i := range topics {
+		topics[i] = broker.TopicStats{Name: fmt.Sprint("t", i), MessagesIn: 1, Partitions: 2}
+	}
+	seen := map[string]float64{}
+	count := func(desc *prometheus.Desc, v float64, labels ...string) {
+		if desc == topicMessagesIn {
+			seen[labels[0]] += v
+		}
+	}
+	brokerCollector{}.topics(func(*prometheus.Desc, float64, ...string) {}, count, topics)
+	if len(seen) != brokerTopicLabels+1 || seen["other"] != 3 {
+		t.Errorf("%d labels, other %g; want %d and 3", len(seen), seen["other"], brokerTopicLabels+1)
+	}
+}
