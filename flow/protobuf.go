@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+	"unicode/utf8"
 )
 
 // Wire types of protocol buffers.
@@ -154,7 +155,12 @@ func appendLists(dst []byte, r *Record, set FieldSet) []byte {
 				if len(v) == 0 {
 					continue
 				}
-				dst = appendVarint(append(dst, t.tag[:t.n]...), uint64(len(v)))
+				dst = append(dst, t.tag[:t.n]...)
+				if t.kind == KindText && !utf8.Valid(v) {
+					dst = appendValid(dst, v)
+					continue
+				}
+				dst = appendVarint(dst, uint64(len(v)))
 				dst = append(dst, v...)
 			case KindAddrs:
 				for _, a := range span(r.addrs, r.num[f]) {
@@ -179,6 +185,24 @@ func appendLists(dst []byte, r *Record, set FieldSet) []byte {
 				}
 			}
 		}
+	}
+	return dst
+}
+
+// appendValid appends text with its length, U+FFFD in place of each octet that
+// is not UTF-8: readers refuse a whole message for a string that is not.
+func appendValid(dst, text []byte) []byte {
+	size := 0
+	for b := text; len(b) > 0; {
+		c, n := utf8.DecodeRune(b)
+		size += utf8.RuneLen(c)
+		b = b[n:]
+	}
+	dst = appendVarint(dst, uint64(size))
+	for len(text) > 0 {
+		c, n := utf8.DecodeRune(text)
+		dst = utf8.AppendRune(dst, c)
+		text = text[n:]
 	}
 	return dst
 }

@@ -355,7 +355,7 @@ func valueOf(r *flow.Record, f flow.Field, kind flow.Kind) string {
 		}
 		return ""
 	case flow.KindText:
-		return strings.ToValidUTF8(string(r.Bytes(f)), "\ufffd")
+		return string([]rune(string(r.Bytes(f)))) // U+FFFD for each octet that is not UTF-8
 	case flow.KindBytes:
 		return hex.EncodeToString(r.Bytes(f))
 	case flow.KindUints, flow.KindLayers:
