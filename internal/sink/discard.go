@@ -16,7 +16,7 @@ type discard struct {
 func (d *discard) Worker() flow.Sink           { return &discardWorker{sink: d} }
 func (d *discard) Stats() Stats                { return d.tally.stats() }
 func (d *discard) Name() string                { return d.endpoint.String() }
-func (d *discard) Ready() error { return nil }
+func (d *discard) Ready() error                { return nil }
 func (d *discard) Flush(context.Context) error { return nil }
 func (d *discard) Close() error                { return nil }
 func (d *discard) Write(r *flow.Record) error {

@@ -23,9 +23,11 @@ type kafkaSink struct {
 	topic    string
 	client   *kgo.Client
 	log      *slog.Logger
+	watch    *kafka.Watch
 	limit    int64
 	block    time.Duration
-	tally    tally
+	refused  atomic.Uint64
+	acked    atomic.Uint64
 
 	queued atomic.Int64
 	// full is closed and replaced when a queue that was full has room again.
@@ -41,7 +43,12 @@ type kafkaSink struct {
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	ready  atomic.Bool
-	acked  atomic.Int64 // last acknowledgement, seconds since the epoch
+
+	sharedMu sync.Mutex
+	shared   flow.Sink // handle of Write
+
+	workersMu sync.Mutex
+	workers   []*kafkaWorker
 }
 
 // maxBufferedRecords is a bound that the client wants beside ours, in records:
@@ -64,14 +71,15 @@ func openKafka(e Endpoint, cfg Config) (Sink, error) {
 		return nil, err
 	}
 	// Ours come first: what the user sets wins.
-	opts = append([]kgo.Opt{kgo.ProducerLinger(20 * time.Millisecond), kgo.MaxBufferedRecords(maxBufferedRecords)}, opts...)
-	opts = append(opts, kgo.DefaultProduceTopic(topic), kgo.UnknownTopicRetries(-1))
+	opts = append([]kgo.Opt{kgo.ProducerLinger(50 * time.Millisecond), kgo.MaxBufferedRecords(maxBufferedRecords)}, opts...)
+	watch := kafka.NewWatch(k, cfg.Logger)
+	opts = append(opts, kgo.DefaultProduceTopic(topic), kgo.UnknownTopicRetries(-1), kgo.WithHooks(watch))
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e, err)
 	}
 	s := &kafkaSink{
-		endpoint: e, topic: topic, client: client, log: cfg.Logger,
+		endpoint: e, topic: topic, client: client, log: cfg.Logger, watch: watch,
 		limit: cfg.QueueBytes, block: cfg.Block, room: make(chan struct{}),
 	}
 	s.chunks.New = func() any { return &chunk{sink: s, buf: make([]byte, 0, chunkSize)} }
@@ -99,19 +107,15 @@ func (s *kafkaSink) prepare(ctx context.Context) {
 		err := s.ensure(attempt)
 		cancel()
 		if err == nil {
-			s.acked.Store(time.Now().Unix())
 			s.ready.Store(true)
-			if told {
-				s.log.Info("kafka is there", "to", s.Name())
-			}
 			return
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		if !told {
+		if !told && !errors.Is(err, kafka.ErrUnreachable) { // which the watch tells
 			told = true
-			s.log.Warn("kafka is not ready; flow records wait in the queue", "to", s.Name(), "err", err)
+			s.log.Warn("topic is not ready; flow records wait in the queue", "to", s.Name(), "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -123,10 +127,6 @@ func (s *kafkaSink) prepare(ctx context.Context) {
 
 func (s *kafkaSink) Name() string { return s.endpoint.String() }
 
-// silence is how long Kafka may leave records unacknowledged before the sink
-// says that it is not ready.
-const silence = 10 * time.Second
-
 func (s *kafkaSink) Ready() error {
 	if !s.ready.Load() {
 		return fmt.Errorf("topic %s is not ready", s.topic)
@@ -134,25 +134,34 @@ func (s *kafkaSink) Ready() error {
 	if s.dropping.Load() {
 		return errors.New("queue is full, records are dropped")
 	}
-	if waited := time.Since(time.Unix(s.acked.Load(), 0)); s.queued.Load() > 0 && waited > silence {
-		return fmt.Errorf("no acknowledgement for %s", waited.Round(time.Second))
-	}
-	return nil
+	return s.watch.Err()
 }
 
 func (s *kafkaSink) Stats() Stats {
-	st := s.tally.stats()
-	st.QueueBytes, st.QueueLimit = s.queued.Load(), s.limit
+	// What comes later in a record's life is read first, so that the sum of
+	// what was decided never exceeds what was written.
+	st := Stats{Delivered: s.acked.Load(), Refused: s.refused.Load(), QueueBytes: s.queued.Load(), QueueLimit: s.limit}
+	s.workersMu.Lock()
+	defer s.workersMu.Unlock()
+	for _, w := range s.workers {
+		st.Dropped += w.dropped.Load()
+		st.Bytes += w.bytes.Load()
+		st.Written += w.written.Load()
+	}
 	return st
 }
 
-// Write is for callers without a handle of their own.
+// Write is for callers without a handle of their own; they share one.
 func (s *kafkaSink) Write(r *flow.Record) error {
-	w := s.Worker()
-	if err := w.Write(r); err != nil {
+	s.sharedMu.Lock()
+	defer s.sharedMu.Unlock()
+	if s.shared == nil {
+		s.shared = s.Worker()
+	}
+	if err := s.shared.Write(r); err != nil {
 		return err
 	}
-	return w.Flush(context.Background())
+	return s.shared.Flush(context.Background())
 }
 
 // Flush waits until Kafka has acknowledged what was handed on.
@@ -163,31 +172,46 @@ func (s *kafkaSink) Close() error {
 	s.stop()
 	s.done.Wait()
 	s.client.Close()
-	if n := s.tally.stats().InFlight(); n > 0 {
+	if n := s.Stats().InFlight(); n > 0 {
 		return fmt.Errorf("%s: %d flow records were not acknowledged", s.Name(), n)
 	}
 	return nil
 }
 
-func (s *kafkaSink) Worker() flow.Sink { return &kafkaWorker{sink: s} }
-
-// admit takes room for n bytes. It is false when the record has to be dropped.
-func (s *kafkaSink) admit(n int64) bool {
-	if s.queued.Add(n) <= s.limit {
-		if s.dropping.Load() && s.dropping.CompareAndSwap(true, false) {
-			s.log.Info("queue has room again", "to", s.Name(), "dropped_records", s.tally.dropped.Load())
-		}
-		return true
-	}
-	s.queued.Add(-n)
-	if s.dropping.Load() {
-		return false
-	}
-	return s.wait(n)
+func (s *kafkaSink) Worker() flow.Sink {
+	w := &kafkaWorker{sink: s}
+	s.workersMu.Lock()
+	defer s.workersMu.Unlock()
+	s.workers = append(s.workers, w)
+	return w
 }
 
-// wait holds a worker up until there is room.
-func (s *kafkaSink) wait(n int64) bool {
+// chunkSize is how much memory a worker takes at once for encoded records, and
+// chunkCost what that costs with all that is kept for each record in flight. The
+// queue is counted in chunks.
+const (
+	chunkSize = 64 << 10
+	chunkCost = 3 * chunkSize
+)
+
+// take returns an empty chunk, nil when there is no room for one.
+func (s *kafkaSink) take() *chunk {
+	if s.queued.Add(chunkCost) > s.limit {
+		s.queued.Add(-chunkCost)
+		if s.dropping.Load() || !s.wait() {
+			return nil
+		}
+	}
+	if s.dropping.Load() && s.dropping.CompareAndSwap(true, false) {
+		s.log.Info("queue has room again", "to", s.Name(), "dropped_records", s.Stats().Dropped)
+	}
+	c := s.chunks.Get().(*chunk)
+	c.refs.Store(1)
+	return c
+}
+
+// wait holds a worker up until there is room for a chunk, and takes it.
+func (s *kafkaSink) wait() bool {
 	timer := time.NewTimer(s.block)
 	defer timer.Stop()
 	s.waiting.Add(1)
@@ -196,10 +220,10 @@ func (s *kafkaSink) wait(n int64) bool {
 		s.mu.Lock()
 		room := s.room
 		s.mu.Unlock()
-		if s.queued.Add(n) <= s.limit {
+		if s.queued.Add(chunkCost) <= s.limit {
 			return true
 		}
-		s.queued.Add(-n)
+		s.queued.Add(-chunkCost)
 		select {
 		case <-room:
 		case <-timer.C:
@@ -211,9 +235,13 @@ func (s *kafkaSink) wait(n int64) bool {
 	}
 }
 
-// release gives room back.
-func (s *kafkaSink) release(n int64) {
-	s.queued.Add(-n)
+// release gives the room of a chunk back.
+func (s *kafkaSink) release(c *chunk) {
+	if cap(c.buf) <= 4*chunkSize { // one that grew for a huge record is left to the collector of garbage
+		c.buf = c.buf[:0]
+		s.chunks.Put(c)
+	}
+	s.queued.Add(-chunkCost)
 	if s.waiting.Load() > 0 {
 		s.mu.Lock()
 		close(s.room)
@@ -221,9 +249,6 @@ func (s *kafkaSink) release(n int64) {
 		s.mu.Unlock()
 	}
 }
-
-// chunkSize is how much memory workers take at once for encoded records.
-const chunkSize = 64 << 10
 
 // chunk holds encoded records until all of them have been decided on.
 type chunk struct {
@@ -234,8 +259,7 @@ type chunk struct {
 
 func (c *chunk) unref() {
 	if c.refs.Add(-1) == 0 {
-		c.buf = c.buf[:0]
-		c.sink.chunks.Put(c)
+		c.sink.release(c)
 	}
 }
 
@@ -245,21 +269,16 @@ type kafkaRecord struct {
 	sink    *kafkaSink
 	chunk   *chunk
 	flows   uint64
-	size    int64
 	promise func(*kgo.Record, error)
 }
 
 func (r *kafkaRecord) done(_ *kgo.Record, err error) {
 	s := r.sink
 	if err == nil {
-		s.tally.delivered.Add(r.flows)
-		if now := time.Now().Unix(); s.acked.Load() != now {
-			s.acked.Store(now)
-		}
+		s.acked.Add(r.flows)
 	} else {
-		s.tally.refused.Add(r.flows)
+		s.refused.Add(r.flows)
 	}
-	s.release(r.size)
 	r.chunk.unref()
 	r.chunk, r.Record = nil, kgo.Record{}
 	s.records.Put(r)
@@ -270,15 +289,22 @@ const packedSize = 16 << 10
 
 // kafkaWorker is a worker's handle: it encodes into a chunk of its own.
 type kafkaWorker struct {
-	sink  *kafkaSink
-	chunk *chunk
-	start int // in the chunk, of what has not been handed on
-	flows uint64
+	sink     *kafkaSink
+	chunk    *chunk
+	start    int // in the chunk, of what has not been handed on
+	flows    uint64
+	received uint64 // of the first flow of these
+
+	written, dropped, bytes atomic.Uint64
 }
 
 func (w *kafkaWorker) Write(r *flow.Record) error {
+	w.written.Add(1)
 	if w.chunk == nil || cap(w.chunk.buf)-len(w.chunk.buf) < maxEncoded {
-		w.turn()
+		if !w.turn() {
+			w.dropped.Add(1)
+			return nil
+		}
 	}
 	c, e := w.chunk, &w.sink.endpoint
 	var key []byte
@@ -288,7 +314,9 @@ func (w *kafkaWorker) Write(r *flow.Record) error {
 		w.start = len(c.buf)
 	}
 	c.buf = e.format.Append(c.buf, r)
-	w.flows++
+	if w.flows++; w.flows == 1 {
+		w.received = r.Uint(flow.TimeReceived)
+	}
 	if e.format != flow.Packed {
 		w.produce(key)
 	} else if len(c.buf)-w.start >= packedSize {
@@ -302,42 +330,31 @@ func (w *kafkaWorker) Write(r *flow.Record) error {
 const maxEncoded = 4 << 10
 
 // turn takes a new chunk. What was packed into the old one goes first.
-func (w *kafkaWorker) turn() {
+func (w *kafkaWorker) turn() bool {
 	w.produce(nil)
 	if w.chunk != nil {
 		w.chunk.unref()
 	}
-	w.chunk = w.sink.chunks.Get().(*chunk)
-	w.chunk.refs.Store(1)
-	w.start = 0
+	w.chunk, w.start = w.sink.take(), 0
+	return w.chunk != nil
 }
 
-// produce hands what has been encoded to the client, as one Kafka record.
+// produce hands what has been encoded to the client, as one Kafka record whose
+// timestamp is the time of receipt.
 func (w *kafkaWorker) produce(key []byte) {
 	if w.flows == 0 {
 		return
 	}
-	s, c := w.sink, w.chunk
-	value := c.buf[w.start:len(c.buf):len(c.buf)]
-	flows := w.flows
+	c := w.chunk
+	r := w.sink.records.Get().(*kafkaRecord)
+	r.Record.Value, r.Record.Key = c.buf[w.start:len(c.buf):len(c.buf)], key
+	r.Record.Timestamp = time.Unix(0, int64(w.received))
+	r.chunk, r.flows = c, w.flows
+	w.bytes.Add(uint64(len(r.Record.Value)))
 	w.start, w.flows = len(c.buf), 0
-	size := int64(len(key) + len(value) + recordOverhead)
-	s.tally.written.Add(flows)
-	s.tally.bytes.Add(uint64(len(value)))
-	if !s.admit(size) {
-		s.tally.dropped.Add(flows)
-		return
-	}
-	r := s.records.Get().(*kafkaRecord)
-	r.Record.Value, r.Record.Key = value, key
-	r.chunk, r.flows, r.size = c, flows, size
 	c.refs.Add(1)
-	s.client.Produce(context.Background(), &r.Record, r.promise)
+	w.sink.client.Produce(context.Background(), &r.Record, r.promise)
 }
-
-// recordOverhead is what a record in flight costs beside its bytes: the client's
-// and our own structures.
-const recordOverhead = 256
 
 // Flush hands packed records on; the others already are.
 func (w *kafkaWorker) Flush(context.Context) error {

@@ -36,7 +36,7 @@ func newWriter(e Endpoint, out io.Writer, file *os.File) *writer {
 func (w *writer) Worker() flow.Sink           { return &writerWorker{sink: w} }
 func (w *writer) Stats() Stats                { return w.tally.stats() }
 func (w *writer) Name() string                { return w.endpoint.String() }
-func (w *writer) Ready() error { return nil }
+func (w *writer) Ready() error                { return nil }
 func (w *writer) Flush(context.Context) error { return nil }
 
 // Write is for callers without a handle of their own; each record is written at
