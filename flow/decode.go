@@ -197,7 +197,11 @@ func setText(r *Record, f Field, text string) bool {
 	case KindProto:
 		return setName(r, f, text, 256, ProtoName)
 	case KindEtype:
-		return setName(r, f, text, 1<<16, EtypeName)
+		for _, etype := range [...]uint32{EtypeIPv4, EtypeIPv6, etypeARP} {
+			if EtypeName(etype) == text {
+				r.SetUint(f, uint64(etype))
+			}
+		}
 	case KindText:
 		r.SetBytes(f, []byte(text))
 	case KindBytes:

@@ -48,7 +48,7 @@ func EtypeName(etype uint32) string {
 		return "IPv4"
 	case EtypeIPv6:
 		return "IPv6"
-	case 0x0806:
+	case etypeARP:
 		return "ARP"
 	}
 	return ""

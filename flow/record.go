@@ -57,6 +57,7 @@ const (
 const (
 	EtypeIPv4 = 0x0800
 	EtypeIPv6 = 0x86dd
+	etypeARP  = 0x0806
 )
 
 // Element is an information element without a field of its own, kept as it came.
