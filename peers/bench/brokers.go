@@ -1,0 +1,392 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// brokerProcess is a broker that runs, and a client to administer it.
+type brokerProcess struct {
+	name    string
+	address string
+	process *process
+	client  *kgo.Client
+	admin   *kadm.Client
+	data    string
+	topics  int
+}
+
+// startOwn starts our broker with its data in memory.
+func (b *bench) startOwn(ctx context.Context, durability string) (*brokerProcess, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.MkdirTemp(b.data, "tributary-bench-")
+	if err != nil {
+		return nil, err
+	}
+	p, err := b.start("broker", nil, b.tributary, "broker", "--listen", address(port), "--data", data, "--durability", durability,
+		"--http", "off", "--log-level", "warn", "--file-delete-delay", "100ms")
+	if err != nil {
+		_ = os.RemoveAll(data)
+		return nil, err
+	}
+	return newBrokerProcess(ctx, "tributary, "+durability, address(port), data, p)
+}
+
+// startApache starts Apache Kafka with its data in memory, one node with its own
+// defaults for flushing: none. Its garbage collector is the one it is shipped with.
+func (b *bench) startApache(ctx context.Context, libs string) (*brokerProcess, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	controller, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.MkdirTemp(b.data, "tributary-bench-")
+	if err != nil {
+		return nil, err
+	}
+	properties := filepath.Join(b.dir, "kafka.properties")
+	logging := filepath.Join(b.dir, "log4j2.properties")
+	err = errors.Join(
+		os.WriteFile(logging, []byte("status = error\nappender.c.type = Console\nappender.c.name = c\nappender.c.layout.type = PatternLayout\n"+
+			"appender.c.layout.pattern = %d %p %m%n\nrootLogger.level = warn\nrootLogger.appenderRef.c.ref = c\n"), 0o600),
+		os.WriteFile(properties, fmt.Appendf(nil, `process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@%[2]s
+listeners=PLAINTEXT://%[1]s,CONTROLLER://%[2]s
+advertised.listeners=PLAINTEXT://%[1]s
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs=%[3]s/log
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+log.cleaner.dedupe.buffer.size=16777216
+log.segment.delete.delay.ms=100
+`, address(port), address(controller), data), 0o600))
+	if err != nil {
+		return nil, err
+	}
+	java := func(args ...string) []string {
+		return append([]string{"-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-Dlog4j2.configurationFile=" + logging, "-cp", libs + "/*"}, args...)
+	}
+	id, err := exec.CommandContext(ctx, "java", java("kafka.tools.StorageTool", "random-uuid")...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("kafka.tools.StorageTool random-uuid: %w", err)
+	}
+	if out, err := exec.CommandContext(ctx, "java", java("kafka.tools.StorageTool", "format", "-t", string(bytes.TrimSpace(id)), "-c", properties)...).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("kafka.tools.StorageTool format: %w\n%s", err, out)
+	}
+	p, err := b.start("kafka", nil, "java", java("kafka.Kafka", properties)...)
+	if err != nil {
+		_ = os.RemoveAll(data)
+		return nil, err
+	}
+	return newBrokerProcess(ctx, "Apache Kafka", address(port), data, p)
+}
+
+func newBrokerProcess(ctx context.Context, name, address, data string, p *process) (*brokerProcess, error) {
+	k := &brokerProcess{name: name, address: address, process: p, data: data}
+	err := await(ctx, p, time.Minute, "accept connections", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	if err == nil {
+		k.client, err = kgo.NewClient(kgo.SeedBrokers(address))
+	}
+	if err != nil {
+		k.close()
+		return nil, err
+	}
+	k.admin = kadm.NewClient(k.client)
+	return k, nil
+}
+
+func (k *brokerProcess) close() {
+	if k.client != nil {
+		k.client.Close()
+	}
+	k.process.stop()
+	_ = os.RemoveAll(k.data)
+}
+
+func (k *brokerProcess) newTopic(ctx context.Context, partitions int32, configs map[string]*string) (string, error) {
+	k.topics++
+	topic := fmt.Sprintf("bench-%d", k.topics)
+	for attempt := 0; ; attempt++ {
+		resp, err := k.admin.CreateTopic(ctx, partitions, 1, configs, topic)
+		if err == nil {
+			err = resp.Err
+		}
+		if err == nil {
+			return topic, nil
+		}
+		// A node that has just started may not know itself yet.
+		if attempt == 20 {
+			return "", fmt.Errorf("create topic on %s: %w", k.name, err)
+		}
+		if err := pause(ctx, 250*time.Millisecond); err != nil {
+			return "", err
+		}
+	}
+}
+
+func (k *brokerProcess) deleteTopic(topic string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, _ = k.admin.DeleteTopic(ctx, topic)
+}
+
+// records is how many records a topic holds.
+func (k *brokerProcess) records(ctx context.Context, topic string) (int64, error) {
+	ends, err := k.admin.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("end offsets of %s: %w", topic, err)
+	}
+	var n int64
+	ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
+	return n, nil
+}
+
+// shape is what is produced.
+type shape struct {
+	name   string
+	record int   // bytes of a value
+	batch  int32 // largest batch, bytes
+	share  float64
+}
+
+var shapes = []shape{
+	{"1 KB records in 1 MB batches", 1000, 1_000_000, 1},
+	{"1 KB records in 16 KB batches", 1000, 16 << 10, 0.6},
+	{"100 B records in 1 MB batches", 100, 1_000_000, 0.4},
+	{"100 B records in 16 KB batches", 100, 16 << 10, 0.4},
+}
+
+// The bars for brokers.
+const (
+	brokerRatio    = 2
+	brokerResident = 64e6
+)
+
+const brokerPartitions = 6
+
+// brokerResult is what producing and consuming came to.
+type brokerResult struct {
+	bytes            float64
+	produce, consume usage
+	took             time.Duration // of producing
+}
+
+// brokers compares our broker with Apache Kafka.
+func (b *bench) brokers(ctx context.Context) error {
+	var wanted []shape
+	for i, s := range shapes {
+		if b.wanted("broker "+strings.ReplaceAll(s.name, " ", "")) && (!b.quick || i < 2 || len(b.only) > 0) {
+			wanted = append(wanted, s)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	var peers []*brokerProcess
+	defer func() {
+		for _, k := range peers {
+			k.close()
+		}
+	}()
+	for _, durability := range []string{"fsync", "page-cache"} {
+		k, err := b.startOwn(ctx, durability)
+		if err != nil {
+			return err
+		}
+		peers = append(peers, k)
+	}
+	if libs, err := kafkaLibs(ctx); err != nil {
+		fmt.Printf("Apache Kafka is left out: %v\n", err)
+	} else {
+		k, err := b.startApache(ctx, libs)
+		if err != nil {
+			return err
+		}
+		peers = append(peers, k)
+	}
+	// The compiler of a virtual machine wants to have seen its work.
+	for _, k := range peers {
+		warm := wanted[0]
+		if _, err := b.produceAndConsume(ctx, k, warm, 0.3e9); err != nil {
+			return fmt.Errorf("%s: %w", k.name, err)
+		}
+	}
+	peak := make([][]float64, len(peers))
+	for _, s := range wanted {
+		results := make([][]brokerResult, len(peers))
+		for range b.rounds {
+			for i, k := range peers {
+				r, err := b.produceAndConsume(ctx, k, s, b.gigabytes*s.share*1e9)
+				if err != nil {
+					return fmt.Errorf("%s to %s: %w", s.name, k.name, err)
+				}
+				results[i] = append(results[i], r)
+				peak[i] = append(peak[i], float64(max(r.produce.peak, r.consume.peak)))
+			}
+		}
+		b.reportBroker(s, peers, results)
+	}
+	for i, k := range peers {
+		if strings.HasPrefix(k.name, "tributary") {
+			b.bars = append(b.bars, bar{k.name + ": peak MB resident", spreadOf(peak[i]).max / 1e6, brokerResident / 1e6, true})
+		}
+	}
+	return nil
+}
+
+// kafkaLibs finds the folder with Apache Kafka's jars, and fetches them if need be.
+func kafkaLibs(ctx context.Context) (string, error) {
+	if dir := os.Getenv("KAFKA_LIBS"); dir != "" {
+		return dir, nil
+	}
+	if _, err := exec.LookPath("java"); err != nil {
+		return "", errors.New("java is not installed")
+	}
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/tributary-net/tributary").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the checkout: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(strings.TrimSpace(string(root)), "scripts", "kafka.sh"), "libs")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("scripts/kafka.sh libs: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// produceAndConsume writes so many bytes to a new topic and reads them back.
+func (b *bench) produceAndConsume(ctx context.Context, k *brokerProcess, s shape, size float64) (brokerResult, error) {
+	var res brokerResult
+	topic, err := k.newTopic(ctx, brokerPartitions, nil)
+	if err != nil {
+		return res, err
+	}
+	defer k.deleteTopic(topic)
+	k.process.resetPeak()
+
+	producer, err := kgo.NewClient(kgo.SeedBrokers(k.address), kgo.DefaultProduceTopic(topic), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerBatchMaxBytes(s.batch), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(5*time.Millisecond),
+		kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.MaxBufferedRecords(1<<20), kgo.MaxBufferedBytes(64<<20))
+	if err != nil {
+		return res, err
+	}
+	defer producer.Close()
+	rng := rand.New(rand.NewPCG(1, 2))
+	value := make([]byte, s.record)
+	for i := range value {
+		value[i] = byte(rng.Uint32())
+	}
+	n := int64(size) / int64(s.record)
+	var acked, refused atomic.Int64
+	var first atomic.Pointer[error]
+	pool := sync.Pool{New: func() any { return new(kgo.Record) }}
+	promise := func(r *kgo.Record, err error) {
+		*r = kgo.Record{}
+		pool.Put(r)
+		if err != nil {
+			refused.Add(1)
+			first.CompareAndSwap(nil, &err)
+			return
+		}
+		acked.Add(1)
+	}
+	before := k.process.usage()
+	began := time.Now()
+	for range n {
+		r := pool.Get().(*kgo.Record)
+		r.Value = value
+		producer.Produce(ctx, r, promise)
+	}
+	if err := producer.Flush(ctx); err != nil {
+		return res, err
+	}
+	res.took = time.Since(began)
+	if refused.Load() > 0 {
+		return res, fmt.Errorf("%d of %d records refused: %w", refused.Load(), n, *first.Load())
+	}
+	res.produce = k.process.usage().since(before)
+	res.bytes = float64(acked.Load()) * float64(s.record)
+	producer.Close()
+
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(k.address), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(1<<20))
+	if err != nil {
+		return res, err
+	}
+	defer consumer.Close()
+	before = k.process.usage()
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for seen := int64(0); seen < n; {
+		f := consumer.PollFetches(limited)
+		if err := f.Err(); err != nil {
+			return res, fmt.Errorf("consume, %d of %d records seen: %w", seen, n, err)
+		}
+		seen += int64(f.NumRecords())
+	}
+	res.consume = k.process.usage().since(before)
+	return res, k.process.failed()
+}
+
+// reportBroker prints what came of a shape.
+func (b *bench) reportBroker(s shape, peers []*brokerProcess, results [][]brokerResult) {
+	fmt.Printf("\nBrokers: %s, acks=all, %d partitions, data in memory\n", s.name, brokerPartitions)
+	t := newTable()
+	fmt.Fprintln(t, "  \tproduce, CPU s per GB\tconsume, CPU s per GB\tpeak MB\tproduce, times Kafka's work per CPU s\tconsume")
+	produce, consume := make([][]float64, len(peers)), make([][]float64, len(peers))
+	for i, rs := range results {
+		for _, r := range rs {
+			produce[i] = append(produce[i], r.produce.cpu.Seconds()/r.bytes*1e9)
+			consume[i] = append(consume[i], r.consume.cpu.Seconds()/r.bytes*1e9)
+		}
+	}
+	last := len(peers) - 1
+	apache := strings.HasPrefix(peers[last].name, "Apache")
+	for i, k := range peers {
+		var peak []float64
+		for _, r := range results[i] {
+			peak = append(peak, float64(max(r.produce.peak, r.consume.peak))/1e6)
+		}
+		more, read := "", ""
+		if apache && i < last {
+			p, c := over(produce[last], produce[i]), over(consume[last], consume[i])
+			more, read = p.String(), c.String()
+			b.bars = append(b.bars, bar{s.name + ", " + k.name + ": produced per CPU second, times Apache Kafka's", p.median, brokerRatio, false})
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%.0f\t%s\t%s\n", k.name, spreadOf(produce[i]), spreadOf(consume[i]), spreadOf(peak).max, more, read)
+	}
+	t.Flush()
+}
