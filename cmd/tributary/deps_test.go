@@ -195,12 +195,9 @@ func TestImportTableHasNoCircle(t *testing.T) {
 	}
 }
 
-// uncommented packages still owe their comment.
-var uncommented = []string{"ipfix"}
-
 func TestPackageComments(t *testing.T) {
 	for pkg, s := range sources(t) {
-		if !s.doc && !slices.Contains(uncommented, pkg) {
+		if !s.doc {
 			t.Errorf("package %s has no package comment", pkg)
 		}
 	}
