@@ -1,0 +1,166 @@
+package collect_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"testing"
+
+	"github.com/tributary-net/tributary/collect"
+	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/sflow"
+)
+
+// routerFields are what ordinary routers report.
+var routerFields = []field{
+	{id: 8, length: 4}, {id: 12, length: 4}, {id: 15, length: 4}, {id: 10, length: 4}, {id: 14, length: 4}, {id: 2, length: 4}, {id: 1, length: 4},
+	{id: 22, length: 4}, {id: 21, length: 4}, {id: 7, length: 2}, {id: 11, length: 2}, {id: 6, length: 1}, {id: 4, length: 1}, {id: 5, length: 1},
+	{id: 16, length: 4}, {id: 17, length: 4}, {id: 9, length: 1}, {id: 13, length: 1},
+}
+
+func routerRecord(i uint32) []byte {
+	return cat(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), netip.AddrFrom4([4]byte{198, 51, 100, byte(i * 7)}), ip("10.0.0.254"),
+		uint32(3), uint32(70+i), 1+i*i, 1500*(1+i*i*i), uint32(9_000_000)-60*i, uint32(9_999_000), uint16(40000+i), uint16(443), uint8(0x1b), uint8(6), uint8(0),
+		uint32(64500), uint32(4_200_000_000), uint8(24), uint8(16))
+}
+
+// load is a protocol's datagrams: one that sets up, and one of 25 records (sFlow:
+// 7 samples with headers of 128 octets).
+type load struct {
+	name           string
+	first, payload []byte
+	records        int
+}
+
+func loads() []load {
+	var body []byte
+	v5 := fixedHeader(5, 25, 10_000_000, 0)
+	for i := range uint32(25) {
+		body = append(body, routerRecord(i)...)
+		v5 = append(v5, fixedRecord(5, 9_000_000, 9_999_000)...)
+	}
+	fields := append([]field(nil), routerFields...)
+	fields[7], fields[8] = field{id: 152, length: 8}, field{id: 153, length: 8}
+	var wide []byte
+	for i := range uint32(25) {
+		r := routerRecord(i)
+		wide = append(wide, r[:28]...)
+		wide = append(wide, cat(uint64(exportSecs*1000-60_000), uint64(exportSecs*1000-1))...)
+		wide = append(wide, r[36:]...)
+	}
+	var e sflow.Encoder
+	e.Start(nil, sflow.Datagram{Agent: ip("192.0.2.77"), Sequence: 1})
+	packet := append(frame(), make([]byte, 128-len(frame()))...)
+	for i := range uint32(7) {
+		e.BeginSample(&sflow.Sample{Format: sflow.FormatFlow, Sequence: i, SamplingRate: 512, Input: sflow.Interface{Value: 3}, Output: sflow.Interface{Value: 4}})
+		e.Header(1, 1000, 4, packet)
+	}
+	variable := append([]field{{id: 82, length: 65535}}, routerFields...)
+	var long []byte
+	for i := range uint32(25) {
+		long = append(append(long, "\x04eth0"...), routerRecord(i)...)
+	}
+	return []load{
+		{"v9", v9{uptime: 10_000_000}.with(set(0, template(256, routerFields...))), v9{uptime: 10_000_000}.with(set(256, body)), 25},
+		{"IPFIX", v10{}.with(set(2, template(256, fields...))), v10{}.with(set(256, wide)), 25},
+		{"IPFIX-variable", v10{}.with(set(2, template(256, variable...))), v10{}.with(set(256, long)), 25},
+		{"v5", v5, v5, 25},
+		{"sFlow", e.Finish(), e.Finish(), 7},
+	}
+}
+
+// run decodes a load's datagrams and encodes its records.
+func (l *load) run(tb testing.TB, format flow.Format) func() {
+	d := collect.NewDecoder(collect.DefaultDecoderConfig())
+	buf := make([]byte, 0, 1<<16)
+	records := 0
+	emit := func(r *flow.Record) error {
+		records++
+		buf = format.Append(buf, r)
+		return nil
+	}
+	dg := flow.Datagram{Exporter: exporter, Received: received, Payload: l.first}
+	if err := d.Decode(&dg, emit); err != nil {
+		tb.Fatal(err)
+	}
+	dg.Payload = l.payload
+	return func() {
+		buf, records = buf[:0], 0
+		if err := d.Decode(&dg, emit); err != nil || records != l.records {
+			tb.Fatalf("%s: %d records, %v", l.name, records, err)
+		}
+	}
+}
+
+// TestDoesNotAllocate: from datagram to encoded records nothing is allocated in
+// steady state.
+func TestDoesNotAllocate(t *testing.T) {
+	for _, l := range loads() {
+		for _, format := range []flow.Format{flow.Protobuf, flow.ProtobufSingle, flow.JSON, flow.KFlow} {
+			run := l.run(t, format)
+			run()
+			if n := testing.AllocsPerRun(200, run); n != 0 {
+				t.Errorf("%s to %s: %v allocations a datagram", l.name, format, n)
+			}
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	for _, l := range loads() {
+		for _, format := range []flow.Format{flow.Protobuf, flow.JSON} {
+			b.Run(l.name+"/"+format.String(), func(b *testing.B) {
+				run := l.run(b, format)
+				b.ReportAllocs()
+				b.SetBytes(int64(len(l.payload)))
+				for b.Loop() {
+					run()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*l.records), "ns/flow")
+			})
+		}
+	}
+}
+
+// FuzzDecode decodes any octets twice, behind datagrams that announce templates.
+func FuzzDecode(f *testing.F) {
+	for _, l := range loads() {
+		f.Add(l.first)
+		f.Add(l.payload)
+	}
+	f.Add(announce(1, u(48, 1, 1), u(34, 4, 100), text(82, "eth0"), u(10, 4, 1)))
+	f.Add(v9{}.with(set(1, optionsTemplate9(300, 1, field{id: 2, length: 4}, field{id: 82, length: 8})), set(300, cat(uint32(3), "Gi0/0/1\x00"))))
+	f.Add(v10{}.with(set(2, template(256)), set(256, flowRecord)))
+	f.Add(v10{}.with(set(2, template(256, field{id: 315, length: 65535}, field{id: 293, length: 65535})), set(256, cat(uint8(len(frame())), frame(), uint8(2), "ab"))))
+	f.Add(v10{}.with(set(2, template(256, field{id: 1, length: 0})), set(256, flowRecord)))
+	nine := v9{}.with(set(0, template(256, routerFields...), template(257, field{id: 1, length: 1})), set(1, optionsTemplate9(258, 1, field{id: 1, length: 4}, field{id: 34, length: 4})))
+	ten := v10{}.with(set(2, template(256, routerFields...), template(257, field{id: 82, length: 65535}), template(259, field{id: 315, length: 65535})),
+		set(3, optionsTemplate(258, 1, field{id: 149, length: 4}, field{id: 34, length: 4})))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d := collect.NewDecoder(collect.DecoderConfig{MaxExporters: 2, MaxDomains: 4, MaxTemplates: 16, MaxPorts: 2, MaxNames: 16})
+		var back flow.Record
+		for i, payload := range [][]byte{nine, ten, b, b} {
+			records := 0
+			_ = d.Decode(&flow.Datagram{Exporter: port(uint16(i / 3)), Received: received, Payload: payload}, func(r *flow.Record) error {
+				records++
+				if err := flow.DecodeProtobuf(flow.AppendProtobuf(nil, r), &back); err != nil {
+					t.Fatal(err)
+				}
+				if text := flow.AppendJSON(nil, r); records < 10 && !json.Valid(text) {
+					t.Fatalf("no JSON: %s", text)
+				}
+				return nil
+			})
+			if most := mostRecords(payload); records > most {
+				t.Fatalf("%d records of %d octets", records, len(payload))
+			}
+		}
+		s := d.Stats()
+		malformed := uint64(0)
+		for _, n := range s.Total.Malformed {
+			malformed += n
+		}
+		if s.Total.Datagrams != 4 || malformed > 2 || s.Programs > 4*16*2 {
+			t.Fatalf("stats are %+v", s)
+		}
+	})
+}
