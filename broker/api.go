@@ -84,8 +84,12 @@ func apiTable(apis []api) (table [maxAPIKey + 1]*api) {
 
 // decode walks and decodes a body.
 func (a *api) decode(rq *request) (kmsg.Request, error) {
-	if !a.shape.accepts(rq.body, rq.version, rq.flexible) {
+	elements, ok := a.shape.accepts(rq.body, rq.version, rq.flexible)
+	if !ok {
 		return nil, fmt.Errorf("%s v%d: %w", a.name, rq.version, errMalformed)
+	}
+	if loan := &rq.conn.loan; elements > 256 && !loan.grow(loan.n+int64(elements)*elementBytes) {
+		return nil, ErrClosed
 	}
 	if a.raw {
 		return nil, nil

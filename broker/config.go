@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -171,6 +172,8 @@ func (c Config) filled() (Config, error) {
 	return c, nil
 }
 
+func inField(field string, err error) error { return fmt.Errorf("%s: %w", field, err) }
+
 func within[T int | int32 | int64 | time.Duration](field string, v, lo, hi T) error {
 	if v < lo || v > hi {
 		return fmt.Errorf("%s: %v is not within %v to %v", field, v, lo, hi)
@@ -180,11 +183,11 @@ func within[T int | int32 | int64 | time.Duration](field string, v, lo, hi T) er
 
 func (c *Config) check() error {
 	if c.DataDir == "" {
-		return fmt.Errorf("DataDir: must be set")
+		return inField("DataDir", errors.New("must be set"))
 	}
 	if c.Listen != "" {
 		if _, _, err := splitHostPort(c.Listen, 0); err != nil {
-			return fmt.Errorf("Listen: %w", err)
+			return inField("Listen", err)
 		}
 	}
 	if c.AdvertisedAddress != "" {
@@ -193,14 +196,14 @@ func (c *Config) check() error {
 			err = fmt.Errorf("%q has no host", c.AdvertisedAddress)
 		}
 		if err != nil {
-			return fmt.Errorf("AdvertisedAddress: %w", err)
+			return inField("AdvertisedAddress", err)
 		}
 	}
 	if c.Durability > PageCache {
-		return fmt.Errorf("Durability: %d is neither Fsync nor PageCache", c.Durability)
+		return inField("Durability", fmt.Errorf("%d is neither Fsync nor PageCache", c.Durability))
 	}
 	if strings.ContainsFunc(c.ClusterID, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Errorf("ClusterID: %q has characters beside printable ASCII", c.ClusterID)
+		return inField("ClusterID", fmt.Errorf("%q has characters beside printable ASCII", c.ClusterID))
 	}
 	const century = 100 * 365 * 24 * time.Hour
 	for _, err := range []error{
@@ -209,11 +212,11 @@ func (c *Config) check() error {
 		within("DefaultPartitions", c.DefaultPartitions, 1, int32(c.MaxPartitions)),
 		within("SegmentBytes", c.SegmentBytes, 1024, math.MaxInt32),
 		within("SegmentAge", c.SegmentAge, time.Millisecond, century),
+		within("MaxRequestBytes", c.MaxRequestBytes, 1024, math.MaxInt32),
 		within("MaxMessageBytes", c.MaxMessageBytes, 61, min(c.MaxRequestBytes, math.MaxInt32)),
 		within("RetentionCheckInterval", c.RetentionCheckInterval, time.Millisecond, century),
 		within("ProducerIDExpiration", c.ProducerIDExpiration, time.Millisecond, century),
 		within("MaxConnections", c.MaxConnections, 1, math.MaxInt32),
-		within("MaxRequestBytes", c.MaxRequestBytes, 1024, math.MaxInt32),
 		within("MaxInFlightBytes", c.MaxInFlightBytes, 64<<10, math.MaxInt64),
 		within("MaxFetchBytes", c.MaxFetchBytes, 1024, math.MaxInt32-1<<20),
 		within("MaxQueued", c.MaxQueued, 1, 1<<16),

@@ -19,6 +19,7 @@ const (
 	readAhead    = 4 << 10         // small requests arrive with one read
 	firstTrust   = 64 << 10        // how much a new connection's claims are believed
 	coalesce     = 32 << 10        // small answers that are ready together leave together
+	maxOwed      = 1 << 20         // bytes of answers in front of which no more requests are read
 	drainTimeout = 5 * time.Second // for the answers of a connection that reads no further
 )
 
@@ -35,6 +36,9 @@ type conn struct {
 	dead  chan struct{} // closed when the writer is done
 
 	waiting atomic.Int64 // requests read and not answered
+	owed    atomic.Int64 // bytes of answers that are ready and not written
+
+	paid chan struct{} // to the reader, when the writer has written some
 
 	// What the reader has for itself.
 	in       *bufio.Reader
@@ -57,6 +61,7 @@ func newConn(b *Broker, nc net.Conn) *conn {
 		queue:   make(chan *request, b.cfg.MaxQueued),
 		quiet:   make(chan struct{}),
 		dead:    make(chan struct{}),
+		paid:    make(chan struct{}, 1),
 		in:      bufio.NewReaderSize(nc, readAhead),
 		loan:    loan{p: b.buffers},
 		trusted: firstTrust,
@@ -112,8 +117,23 @@ var (
 	errIdle        = errors.New("idle")
 )
 
+// settle waits while answers are owed that the peer does not take: it gets no more before.
+func (c *conn) settle() error {
+	for c.owed.Load() > maxOwed {
+		select {
+		case <-c.paid:
+		case <-c.dead:
+			return net.ErrClosed
+		}
+	}
+	return nil
+}
+
 func (c *conn) readAll() error {
 	for {
+		if err := c.settle(); err != nil {
+			return err
+		}
 		size, err := c.readSize()
 		if err != nil {
 			return err
@@ -322,6 +342,12 @@ func (c *conn) answer(rq *request) (err error) {
 		}
 	}
 	if rq.send == nil {
+		if c.owed.Add(-int64(len(rq.answer))) <= maxOwed {
+			select {
+			case c.paid <- struct{}{}:
+			default:
+			}
+		}
 		if len(c.out)+len(rq.answer) <= coalesce {
 			c.out = append(c.out, rq.answer...)
 		} else if err = c.flush(); err == nil {

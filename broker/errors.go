@@ -48,6 +48,7 @@ const (
 	codePolicyViolation         code = 44
 	codeOutOfOrderSequence      code = 45
 	codeInvalidProducerEpoch    code = 47
+	codeTransactionalIDRefused  code = 53
 	codeStorageError            code = 56
 	codeNonEmptyGroup           code = 68
 	codeGroupIDNotFound         code = 69

@@ -11,6 +11,12 @@ func findCoordinatorAPI() api {
 	}
 }
 
+// Kinds of keys.
+const (
+	coordinatesGroups       = 0
+	coordinatesTransactions = 1
+)
+
 func serveFindCoordinator(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.FindCoordinatorRequest)
 	b := rq.broker()
@@ -23,7 +29,10 @@ func serveFindCoordinator(rq *request, m kmsg.Request) error {
 		rc := kmsg.NewFindCoordinatorResponseCoordinator()
 		rc.Key, rc.NodeID, rc.Port = key, -1, -1
 		switch {
-		case req.CoordinatorType != 0:
+		case req.CoordinatorType == coordinatesTransactions:
+			rc.ErrorCode = rq.code(codeTransactionalIDRefused)
+			rc.ErrorMessage = kmsg.StringPtr("this broker has no transactions")
+		case req.CoordinatorType != coordinatesGroups:
 			rc.ErrorCode = rq.code(codeInvalidRequest)
 			rc.ErrorMessage = kmsg.StringPtr("this broker coordinates consumer groups only")
 		case key == "":

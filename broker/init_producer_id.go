@@ -9,7 +9,8 @@ import (
 )
 
 // InitProducerId (key 22), versions 0 to 5. KIP-98, KIP-360 (a producer that names its old id gets a
-// new one, as in Kafka), KIP-482. There are no transactions: a transactional id is refused.
+// new one, as in Kafka), KIP-482. There are no transactions: a transactional id is refused, with the code that
+// has every client give up.
 func initProducerIDAPI() api {
 	return api{
 		key: 22, min: 0, max: 5, serve: serveInitProducerID,
@@ -22,7 +23,7 @@ func serveInitProducerID(rq *request, m kmsg.Request) error {
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	if req.TransactionalID != nil {
-		resp.ErrorCode = rq.code(codeInvalidRequest)
+		resp.ErrorCode = rq.code(codeTransactionalIDRefused)
 	} else if id, err := rq.broker().producerIDs.next(); err != nil {
 		resp.ErrorCode = rq.code(logCode(err))
 	} else {

@@ -77,7 +77,7 @@ func (g *group) subscriptions() map[string]bool {
 	for _, m := range g.members {
 		for _, p := range m.protocols {
 			md := kmsg.NewConsumerMemberMetadata()
-			if !consumerMetadata.accepts(p.metadata, 0, false) || md.ReadFrom(p.metadata) != nil {
+			if _, ok := consumerMetadata.accepts(p.metadata, 0, false); !ok || md.ReadFrom(p.metadata) != nil {
 				return nil
 			}
 			for _, t := range md.Topics {

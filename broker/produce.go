@@ -195,7 +195,7 @@ func refuseProduce(rq *request) error {
 	cur.take(8)
 	cur.str(false)
 	body := cur.b
-	if cur.bad || !rq.api.shape.accepts(body, rq.version, false) {
+	if _, ok := rq.api.shape.accepts(body, rq.version, false); !ok || cur.bad {
 		return fmt.Errorf("produce v%d: %w", rq.version, errMalformed)
 	}
 	req := kmsg.NewPtrProduceRequest()

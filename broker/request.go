@@ -41,6 +41,7 @@ func (rq *request) begin(n int) []byte {
 func (rq *request) answerWith(b []byte) {
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	rq.answer = b
+	rq.conn.owed.Add(int64(len(b)))
 	close(rq.ready)
 }
 

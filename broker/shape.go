@@ -35,9 +35,11 @@ const (
 	shapeArray
 )
 
-// maxElements bounds the array elements of one request. A request of this broker's maximum number of partitions stays far
-// below it.
-const maxElements = 1 << 18
+// maxElements bounds the array elements of one request, and elementBytes is what one may take when it is decoded.
+const (
+	maxElements  = 1 << 17
+	elementBytes = 256
+)
 
 // parseShape compiles an outline. An outline is a constant of this package, so a mistake in one is a broken invariant.
 func parseShape(outline string) shape {
@@ -103,12 +105,13 @@ func mustVersion(s, outline string) int16 {
 	return int16(v)
 }
 
-// accepts walks a body and says whether it holds what its version must hold. Bytes behind that are nobody's, as in Kafka.
-func (s shape) accepts(body []byte, version int16, flexible bool) bool {
+// accepts walks a body and says whether it holds what its version must hold, and how many array elements that is. Bytes
+// behind that are nobody's, as in Kafka.
+func (s shape) accepts(body []byte, version int16, flexible bool) (elements int, ok bool) {
 	w := walk{cursor: cursor{b: body}, version: version, flexible: flexible, left: maxElements}
 	w.fields(s)
 	w.tags(flexible)
-	return !w.bad
+	return maxElements - w.left, !w.bad
 }
 
 type walk struct {

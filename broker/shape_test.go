@@ -80,7 +80,7 @@ func TestOutlines(t *testing.T) {
 						t.Fatalf("of %d bytes %d are left, bad is %v\n%+v", len(body), len(w.b), w.bad, m)
 					}
 					for n := range body {
-						if a.shape.accepts(body[:n], version, flexible) {
+						if _, ok := a.shape.accepts(body[:n], version, flexible); ok {
 							t.Fatalf("%d of %d bytes are taken for a whole body", n, len(body))
 						}
 					}
@@ -93,17 +93,20 @@ func TestOutlines(t *testing.T) {
 // TestShapeBounds has bodies that claim more than they bring refused at once.
 func TestShapeBounds(t *testing.T) {
 	s := parseShape("[= int8 ]")
-	if s.accepts([]byte{0x7f, 0xff, 0xff, 0xff}, 0, false) {
+	if _, ok := s.accepts([]byte{0x7f, 0xff, 0xff, 0xff}, 0, false); ok {
 		t.Error("an array of 2^31-1 elements in 4 bytes")
 	}
-	if s.accepts(append([]byte{0, 4, 0, 1}, make([]byte, 1<<18+1)...), 0, false) {
+	if _, ok := s.accepts(append([]byte{0, 4, 0, 1}, make([]byte, 1<<18+1)...), 0, false); ok {
 		t.Error("more elements than are allowed")
 	}
+	if n, ok := s.accepts(append([]byte{0, 0, 1, 0}, make([]byte, 256)...), 0, false); !ok || n != 256 {
+		t.Errorf("an array of 256: %d, %v", n, ok)
+	}
 	tagged := parseShape("int8")
-	if tagged.accepts([]byte{0, 0xff, 0xff, 0xff, 0xff, 0x0f}, 0, true) {
+	if _, ok := tagged.accepts([]byte{0, 0xff, 0xff, 0xff, 0xff, 0x0f}, 0, true); ok {
 		t.Error("2^32-1 tags in 6 bytes")
 	}
-	if !tagged.accepts([]byte{0, 1, 7, 2, 0xaa, 0xbb}, 0, true) {
+	if _, ok := tagged.accepts([]byte{0, 1, 7, 2, 0xaa, 0xbb}, 0, true); !ok {
 		t.Error("a body with one tag")
 	}
 }

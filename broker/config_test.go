@@ -1,0 +1,114 @@
+package broker_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tributary-net/tributary/broker"
+)
+
+// TestConfig has every value that is not allowed refused by its name.
+func TestConfig(t *testing.T) {
+	if err := (broker.Config{DataDir: "x"}).Validate(); err != nil {
+		t.Errorf("the zero config with a directory: %v", err)
+	}
+	for field, change := range map[string]func(*broker.Config){
+		"DataDir":                    func(c *broker.Config) { c.DataDir = "" },
+		"Listen":                     func(c *broker.Config) { c.Listen = "localhost" },
+		"AdvertisedAddress":          func(c *broker.Config) { c.AdvertisedAddress = ":9092" },
+		"NodeID":                     func(c *broker.Config) { c.NodeID = -1 },
+		"ClusterID":                  func(c *broker.Config) { c.ClusterID = "a b" },
+		"Durability":                 func(c *broker.Config) { c.Durability = 9 },
+		"DefaultPartitions":          func(c *broker.Config) { c.DefaultPartitions = 100_000 },
+		"MaxPartitions":              func(c *broker.Config) { c.MaxPartitions = -1 },
+		"SegmentBytes":               func(c *broker.Config) { c.SegmentBytes = 10 },
+		"SegmentAge":                 func(c *broker.Config) { c.SegmentAge = -1 },
+		"MaxMessageBytes":            func(c *broker.Config) { c.MaxMessageBytes = 200 << 20 },
+		"MaxRequestBytes":            func(c *broker.Config) { c.MaxRequestBytes = 10 },
+		"MaxInFlightBytes":           func(c *broker.Config) { c.MaxInFlightBytes = 10 },
+		"MaxFetchBytes":              func(c *broker.Config) { c.MaxFetchBytes = 10 },
+		"MaxConnections":             func(c *broker.Config) { c.MaxConnections = -1 },
+		"MaxQueued":                  func(c *broker.Config) { c.MaxQueued = -1 },
+		"IdleTimeout":                func(c *broker.Config) { c.IdleTimeout = -1 },
+		"FrameTimeout":               func(c *broker.Config) { c.FrameTimeout = -1 },
+		"GroupInitialRebalanceDelay": func(c *broker.Config) { c.GroupInitialRebalanceDelay = -1 },
+		"GroupMinSessionTimeout":     func(c *broker.Config) { c.GroupMinSessionTimeout = time.Hour },
+		"GroupMaxSessionTimeout":     func(c *broker.Config) { c.GroupMaxSessionTimeout = 1000 * time.Hour },
+		"GroupMaxSize":               func(c *broker.Config) { c.GroupMaxSize = -1 },
+		"MaxGroups":                  func(c *broker.Config) { c.MaxGroups = -1 },
+		"OffsetsPartitions":          func(c *broker.Config) { c.OffsetsPartitions = 51 },
+		"RetentionCheckInterval":     func(c *broker.Config) { c.RetentionCheckInterval = -1 },
+		"ProducerIDExpiration":       func(c *broker.Config) { c.ProducerIDExpiration = -1 },
+	} {
+		cfg := broker.DefaultConfig()
+		cfg.DataDir = "x"
+		change(&cfg)
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), field+":") {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	for _, d := range []broker.Durability{broker.Fsync, broker.PageCache} {
+		if got, err := broker.ParseDurability(d.String()); err != nil || got != d {
+			t.Errorf("durability %v is read as %v, %v", d, got, err)
+		}
+	}
+	if _, err := broker.ParseDurability("maybe"); err == nil {
+		t.Error("durability maybe")
+	}
+}
+
+// TestAdvertised has clients told what is configured, and that there are no transactions.
+func TestAdvertised(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.AdvertisedAddress, cfg.NodeID, cfg.ClusterID = "kafka.example.net:19092", 7, "own-cluster"
+	b := open(t, cfg)
+	c := rawDial(t, b)
+	req := kmsg.NewPtrMetadataRequest()
+	req.SetVersion(9)
+	r := c.request(req).(*kmsg.MetadataResponse)
+	if len(r.Brokers) != 1 || r.Brokers[0].Host != "kafka.example.net" || r.Brokers[0].Port != 19092 || r.Brokers[0].NodeID != 7 || *r.ClusterID != "own-cluster" {
+		t.Errorf("metadata: %+v", r)
+	}
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.SetVersion(4)
+	find.CoordinatorKeys = []string{"g"}
+	if r := c.request(find).(*kmsg.FindCoordinatorResponse).Coordinators[0]; r.ErrorCode != 0 || r.NodeID != 7 || r.Host != "kafka.example.net" {
+		t.Errorf("coordinator: %+v", r)
+	}
+	find.CoordinatorType = 1
+	if r := c.request(find).(*kmsg.FindCoordinatorResponse).Coordinators[0]; r.ErrorCode != 53 {
+		t.Errorf("coordinator of transactions: %+v", r)
+	}
+	init := kmsg.NewPtrInitProducerIDRequest()
+	init.TransactionalID = kmsg.StringPtr("x")
+	if r := c.request(init).(*kmsg.InitProducerIDResponse); r.ErrorCode != 53 {
+		t.Errorf("transactional id: %+v", r)
+	}
+}
+
+// TestUnreadAnswers asks for a great deal and reads nothing: the broker stops reading instead of holding it all.
+func TestUnreadAnswers(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.FrameTimeout = 200 * time.Millisecond
+	b := open(t, cfg)
+	makeTopic(t, b, "flows")
+	c := rawDial(t, b)
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	req.SetVersion(3)
+	req.IncludeDocumentation, req.IncludeSynonyms = true, true
+	rr := kmsg.NewDescribeConfigsRequestResource()
+	rr.ResourceType, rr.ResourceName = kmsg.ConfigResourceTypeTopic, "flows"
+	for range 50 {
+		req.Resources = append(req.Resources, rr)
+	}
+	frame := c.frame(req)
+	for range 10_000 {
+		if _, err := c.Write(frame); err != nil {
+			break // closed, since nothing was read
+		}
+	}
+	eventually(t, "the connection is given up", func() bool { return b.Stats().ConnectionsSlow > 0 && b.Stats().Connections <= 1 })
+}

@@ -1,0 +1,60 @@
+package broker
+
+import (
+	"testing"
+	"time"
+)
+
+// TestSweep lets time pass: offsets go after their retention, groups with nothing left go too, and neither comes back.
+func TestSweep(t *testing.T) {
+	cfg := Config{DataDir: t.TempDir(), OffsetsRetention: time.Hour, Durability: PageCache}
+	b, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	commit := func(id string, at time.Time) {
+		c := committed{offset: 5, at: at.UnixMilli()}
+		tp := topicPartition{"flows", 0}
+		if _, err := b.groups.remember(id, []record{offsetRecord(id, tp, &c)}); err != nil {
+			t.Fatal(err)
+		}
+		b.groups.with(id, true, func(g *group) { g.offsets[tp] = c })
+	}
+	commit("old", now)
+	commit("new", now.Add(2*time.Hour))
+	b.groups.with("nothing", true, func(*group) {})
+	b.groups.with("expected", true, func(g *group) { g.expect("m", time.Hour) })
+
+	check := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, g := range b.groups.list() {
+			got = append(got, g.id)
+		}
+		if len(got) != len(want) {
+			t.Fatalf("groups %v, want %v", got, want)
+		}
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("groups %v, want %v", got, want)
+			}
+		}
+	}
+	b.groups.sweep(now.Add(59 * time.Second))
+	check("expected", "new", "nothing", "old")
+	b.groups.sweep(now.Add(61 * time.Second))
+	check("expected", "new", "old")
+	b.groups.sweep(now.Add(61 * time.Minute))
+	check("expected", "new")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = Open(cfg); err != nil {
+		t.Fatal(err)
+	}
+	check("new")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

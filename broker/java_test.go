@@ -1,0 +1,64 @@
+package broker_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestJavaTools has Apache Kafka's own console tools work on the broker.
+func TestJavaTools(t *testing.T) {
+	libs := os.Getenv("KAFKA_LIBS")
+	if libs == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("KAFKA_LIBS must name a folder of Apache Kafka's jars")
+		}
+		t.Skip("KAFKA_LIBS names no folder of Apache Kafka's jars")
+	}
+	java := tool(t, "java")
+	b := open(t, testConfig(t))
+	addr := b.Addr().String()
+	kafka := func(in, class string, args ...string) string {
+		t.Helper()
+		all := []string{
+			"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR",
+			"-cp", filepath.Join(libs, "*"), class, "--bootstrap-server", addr,
+		}
+		cmd := exec.CommandContext(deadline(t), java, append(all, args...)...)
+		cmd.Stdin = strings.NewReader(in)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %s: %v\n%s", class, strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	const (
+		topics   = "org.apache.kafka.tools.TopicCommand"
+		producer = "org.apache.kafka.tools.ConsoleProducer"
+		consumer = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+		groups   = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+	)
+	want := func(out string, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if !strings.Contains(out, part) {
+				t.Errorf("%q is not in\n%s", part, out)
+			}
+		}
+	}
+	want(kafka("", topics, "--create", "--topic", "jt", "--partitions", "2", "--config", "retention.ms=100000"), "Created topic jt")
+	want(kafka("", topics, "--describe", "--topic", "jt"), "PartitionCount: 2", "ReplicationFactor: 1", "retention.ms=100000", "Leader: 1")
+	kafka("one\ntwo\nthree\n", producer, "--topic", "jt")
+	want(kafka("", consumer, "--topic", "jt", "--from-beginning", "--group", "jg", "--max-messages", "3"), "one\n", "two\n", "three\n", "Processed a total of 3 messages")
+	want(kafka("", groups, "--describe", "--group", "jg"), "GROUP", "LAG", "jt")
+	want(kafka("", groups, "--list"), "jg")
+	kafka("", topics, "--delete", "--topic", "jt")
+	if out := kafka("", topics, "--list"); strings.Contains(out, "jt") {
+		t.Errorf("jt is still there\n%s", out)
+	}
+	if s := b.Stats(); s.Panics != 0 || s.ConnectionsMalformed != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+}
