@@ -36,8 +36,7 @@ type kafkaSink struct {
 	waiting  atomic.Int32
 	dropping atomic.Bool
 
-	chunks  sync.Pool
-	records sync.Pool
+	chunks sync.Pool
 
 	ensure func(ctx context.Context) error
 	stop   context.CancelFunc
@@ -82,12 +81,7 @@ func openKafka(e Endpoint, cfg Config) (Sink, error) {
 		endpoint: e, topic: topic, client: client, log: cfg.Logger, watch: watch,
 		limit: cfg.QueueBytes, block: cfg.Block, room: make(chan struct{}),
 	}
-	s.chunks.New = func() any { return &chunk{sink: s, buf: make([]byte, 0, chunkSize)} }
-	s.records.New = func() any {
-		r := &kafkaRecord{sink: s}
-		r.promise = r.done
-		return r
-	}
+	s.chunks.New = func() any { return newChunk(s) }
 	s.ensure = func(ctx context.Context) error {
 		_, err := kafka.EnsureTopic(ctx, client, topic, cfg.Partitions, cfg.Topics)
 		return k.Explain(err)
@@ -190,8 +184,9 @@ func (s *kafkaSink) Worker() flow.Sink {
 // chunkCost what that costs with all that is kept for each record in flight. The
 // queue is counted in chunks.
 const (
-	chunkSize = 64 << 10
-	chunkCost = 3 * chunkSize
+	chunkSize    = 64 << 10
+	chunkRecords = chunkSize / 100
+	chunkCost    = 4 * chunkSize
 )
 
 // take returns an empty chunk, nil when there is no room for one.
@@ -238,7 +233,7 @@ func (s *kafkaSink) wait() bool {
 // release gives the room of a chunk back.
 func (s *kafkaSink) release(c *chunk) {
 	if cap(c.buf) <= 4*chunkSize { // one that grew for a huge record is left to the collector of garbage
-		c.buf = c.buf[:0]
+		c.buf, c.used = c.buf[:0], 0
 		s.chunks.Put(c)
 	}
 	s.queued.Add(-chunkCost)
@@ -250,11 +245,23 @@ func (s *kafkaSink) release(c *chunk) {
 	}
 }
 
-// chunk holds encoded records until all of them have been decided on.
+// chunk holds encoded records, and the client's view of them, until all of them
+// have been decided on.
 type chunk struct {
-	sink *kafkaSink
-	buf  []byte
-	refs atomic.Int32 // records in flight, and one while a worker writes into it
+	sink    *kafkaSink
+	buf     []byte
+	records []kafkaRecord // fixed: the client has pointers to them
+	used    int           // of records
+	refs    atomic.Int32  // records in flight, and one while a worker writes into it
+}
+
+func newChunk(s *kafkaSink) *chunk {
+	c := &chunk{sink: s, buf: make([]byte, 0, chunkSize), records: make([]kafkaRecord, chunkRecords)}
+	for i := range c.records {
+		r := &c.records[i]
+		r.chunk, r.Topic, r.promise = c, s.topic, r.done
+	}
+	return c
 }
 
 func (c *chunk) unref() {
@@ -263,25 +270,26 @@ func (c *chunk) unref() {
 	}
 }
 
-// kafkaRecord is one Kafka record in flight; it is used again after its promise.
+// full reports whether another record may not fit.
+func (c *chunk) full() bool {
+	return cap(c.buf)-len(c.buf) < maxEncoded || c.used == len(c.records)
+}
+
+// kafkaRecord is one Kafka record in flight.
 type kafkaRecord struct {
 	kgo.Record
-	sink    *kafkaSink
 	chunk   *chunk
 	flows   uint64
-	promise func(*kgo.Record, error)
+	promise func(*kgo.Record, error) // done, bound to the record once
 }
 
 func (r *kafkaRecord) done(_ *kgo.Record, err error) {
-	s := r.sink
 	if err == nil {
-		s.acked.Add(r.flows)
+		r.chunk.sink.acked.Add(r.flows)
 	} else {
-		s.refused.Add(r.flows)
+		r.chunk.sink.refused.Add(r.flows)
 	}
 	r.chunk.unref()
-	r.chunk, r.Record = nil, kgo.Record{}
-	s.records.Put(r)
 }
 
 // packedSize is after how much a Kafka record of several flow records is sent.
@@ -300,11 +308,9 @@ type kafkaWorker struct {
 
 func (w *kafkaWorker) Write(r *flow.Record) error {
 	w.written.Add(1)
-	if w.chunk == nil || cap(w.chunk.buf)-len(w.chunk.buf) < maxEncoded {
-		if !w.turn() {
-			w.dropped.Add(1)
-			return nil
-		}
+	if (w.chunk == nil || w.chunk.full()) && !w.turn() {
+		w.dropped.Add(1)
+		return nil
 	}
 	c, e := w.chunk, &w.sink.endpoint
 	var key []byte
@@ -346,11 +352,11 @@ func (w *kafkaWorker) produce(key []byte) {
 		return
 	}
 	c := w.chunk
-	r := w.sink.records.Get().(*kafkaRecord)
-	r.Record.Value, r.Record.Key = c.buf[w.start:len(c.buf):len(c.buf)], key
-	r.Record.Timestamp = time.Unix(0, int64(w.received))
-	r.chunk, r.flows = c, w.flows
-	w.bytes.Add(uint64(len(r.Record.Value)))
+	r := &c.records[c.used]
+	c.used++
+	r.Value, r.Key, r.flows = c.buf[w.start:len(c.buf):len(c.buf)], key, w.flows
+	r.Timestamp = time.Unix(0, int64(w.received))
+	w.bytes.Add(uint64(len(r.Value)))
 	w.start, w.flows = len(c.buf), 0
 	c.refs.Add(1)
 	w.sink.client.Produce(context.Background(), &r.Record, r.promise)
