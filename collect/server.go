@@ -282,7 +282,7 @@ func (w *worker) run(ctx context.Context) error {
 
 // pauseTime is how long a worker waits for more datagrams to come together:
 // waking up costs as much as decoding several of them.
-const pauseTime = 5 * time.Millisecond
+const pauseTime = 10 * time.Millisecond
 
 // pauseBuffer is how large the receive buffer has to be for that: what a fast
 // exporter sends in the meantime has to fit.
