@@ -12,9 +12,24 @@ import (
 
 // routerFields are what ordinary routers report.
 var routerFields = []field{
-	{id: 8, length: 4}, {id: 12, length: 4}, {id: 15, length: 4}, {id: 10, length: 4}, {id: 14, length: 4}, {id: 2, length: 4}, {id: 1, length: 4},
-	{id: 22, length: 4}, {id: 21, length: 4}, {id: 7, length: 2}, {id: 11, length: 2}, {id: 6, length: 1}, {id: 4, length: 1}, {id: 5, length: 1},
-	{id: 16, length: 4}, {id: 17, length: 4}, {id: 9, length: 1}, {id: 13, length: 1},
+	{id: 8, length: 4},
+	{id: 12, length: 4},
+	{id: 15, length: 4},
+	{id: 10, length: 4},
+	{id: 14, length: 4},
+	{id: 2, length: 4},
+	{id: 1, length: 4},
+	{id: 22, length: 4},
+	{id: 21, length: 4},
+	{id: 7, length: 2},
+	{id: 11, length: 2},
+	{id: 6, length: 1},
+	{id: 4, length: 1},
+	{id: 5, length: 1},
+	{id: 16, length: 4},
+	{id: 17, length: 4},
+	{id: 9, length: 1},
+	{id: 13, length: 1},
 }
 
 func routerRecord(i uint32) []byte {

@@ -48,6 +48,9 @@ type target struct {
 	rank  uint8 // of several elements with the same field, the greatest rank wins; 0: they do not compete
 }
 
+// rankOfAddresses is the rank of the EtherType that addresses imply.
+const rankOfAddresses = 9
+
 // Elements of IANA's registry by number. Elements that are not here are kept as
 // they are.
 var targets = map[uint16]target{
@@ -107,8 +110,8 @@ var targets = map[uint16]target{
 	243: {opUint, flow.SrcVLAN, 8}, // dot1qVlanId
 	59:  {opUint, flow.DstVLAN, 9},
 	254: {opUint, flow.DstVLAN, 8}, // postDot1qVlanId
-	60:  {opIPVersion, flow.Etype, 8},
-	256: {opUint, flow.Etype, 9},
+	60:  {opIPVersion, flow.Etype, rankOfAddresses},
+	256: {opUint, flow.Etype, rankOfAddresses - 1},
 	61:  {opUint, flow.FlowDirection, 0},
 	70:  {opMPLS, flow.MPLSLabel, 0},
 	71:  {opMPLS, flow.MPLSLabel, 0},

@@ -87,10 +87,33 @@ func TestFixedVersions(t *testing.T) {
 func TestV9Record(t *testing.T) {
 	c := newCollector(t)
 	fields := []field{
-		{id: 8, length: 4}, {id: 12, length: 4}, {id: 15, length: 4}, {id: 10, length: 2}, {id: 14, length: 4}, {id: 2, length: 3}, {id: 1, length: 8},
-		{id: 22, length: 4}, {id: 21, length: 4}, {id: 7, length: 2}, {id: 11, length: 2}, {id: 6, length: 1}, {id: 4, length: 1}, {id: 5, length: 1},
-		{id: 61, length: 1}, {id: 9, length: 1}, {id: 13, length: 1}, {id: 16, length: 4}, {id: 17, length: 2}, {id: 89, length: 1}, {id: 58, length: 2},
-		{id: 59, length: 2}, {id: 56, length: 6}, {id: 57, length: 6}, {id: 32, length: 2}, {id: 12345, length: 2}, {id: 210, length: 3},
+		{id: 8, length: 4},
+		{id: 12, length: 4},
+		{id: 15, length: 4},
+		{id: 10, length: 2},
+		{id: 14, length: 4},
+		{id: 2, length: 3},
+		{id: 1, length: 8},
+		{id: 22, length: 4},
+		{id: 21, length: 4},
+		{id: 7, length: 2},
+		{id: 11, length: 2},
+		{id: 6, length: 1},
+		{id: 4, length: 1},
+		{id: 5, length: 1},
+		{id: 61, length: 1},
+		{id: 9, length: 1},
+		{id: 13, length: 1},
+		{id: 16, length: 4},
+		{id: 17, length: 2},
+		{id: 89, length: 1},
+		{id: 58, length: 2},
+		{id: 59, length: 2},
+		{id: 56, length: 6},
+		{id: 57, length: 6},
+		{id: 32, length: 2},
+		{id: 12345, length: 2},
+		{id: 210, length: 3},
 	}
 	var first uint32
 	first -= 1000
@@ -286,8 +309,13 @@ func TestBiflow(t *testing.T) {
 	const reverse = 29305
 	c := newCollector(t)
 	fields := append([]field{
-		{id: 1, length: 8, enterprise: reverse}, {id: 2, length: 4, enterprise: reverse}, {id: 6, length: 1, enterprise: reverse},
-		{id: 152, length: 8, enterprise: reverse}, {id: 153, length: 8, enterprise: reverse}, {id: 5, length: 1, enterprise: reverse}, {id: 6, length: 1},
+		{id: 1, length: 8, enterprise: reverse},
+		{id: 2, length: 4, enterprise: reverse},
+		{id: 6, length: 1, enterprise: reverse},
+		{id: 152, length: 8, enterprise: reverse},
+		{id: 153, length: 8, enterprise: reverse},
+		{id: 5, length: 1, enterprise: reverse},
+		{id: 6, length: 1},
 	}, flowFields...)
 	r := c.want(1, v10{}.with(set(2, template(256, fields...)),
 		set(256, cat(uint64(9000), uint32(9), uint8(0x13), uint64(1000), uint64(2000), uint8(0x20), uint8(0x02)), flowRecord)))[0]
@@ -321,6 +349,24 @@ func TestElements(t *testing.T) {
 	}
 }
 
+// TestEtherType: addresses and the IP version tell it better than ethernetType,
+// which then is kept as it came.
+func TestEtherType(t *testing.T) {
+	six := ip("2001:db8::1")
+	for name, list := range map[string][]value{
+		"address":       {u(256, 2, 0x8847), {field{id: 27, length: 16}, cat(six)}},
+		"address first": {{field{id: 27, length: 16}, cat(six)}, u(256, 2, 0x8847)},
+		"version":       {u(60, 1, 6), u(256, 2, 0x8847)},
+		"both families": {{field{id: 27, length: 16}, cat(six)}, u(8, 4, 0), u(256, 2, 0x8847)},
+	} {
+		r := newCollector(t).want(1, data(1, list...))[0]
+		check(t, r, values{flow.Etype: flow.EtypeIPv6})
+		if e := r.Elements(); len(e) != 1 || e[0].ID != 256 {
+			t.Errorf("%s: elements are %v", name, e)
+		}
+	}
+}
+
 func TestDerived(t *testing.T) {
 	six := ip("2001:db8::1")
 	zero6, zero4 := ip("::"), ip("0.0.0.0")
@@ -333,6 +379,7 @@ func TestDerived(t *testing.T) {
 		{"both families, IPv4", []field{{id: 8, length: 4}, {id: 27, length: 16}, {id: 12, length: 4}, {id: 28, length: 16}}, cat(ip("10.0.0.1"), zero6, ip("10.0.0.2"), zero6), values{flow.SrcAddr: ip("10.0.0.1"), flow.DstAddr: ip("10.0.0.2"), flow.Etype: flow.EtypeIPv4}},
 		{"both families, IPv6", []field{{id: 8, length: 4}, {id: 27, length: 16}, {id: 28, length: 16}, {id: 12, length: 4}}, cat(zero4, six, six, zero4), values{flow.SrcAddr: six, flow.DstAddr: six, flow.Etype: flow.EtypeIPv6}},
 		{"IPv6", []field{{id: 27, length: 16}, {id: 29, length: 1}, {id: 31, length: 4}, {id: 139, length: 2}}, cat(six, uint8(64), uint32(0xabcde), uint16(0x8000)), values{flow.SrcAddr: six, flow.SrcNet: 64, flow.IPv6FlowLabel: 0xabcde, flow.ICMPType: 128, flow.Etype: flow.EtypeIPv6}},
+		{"EtherType", []field{{id: 256, length: 2}}, cat(uint16(0x88cc)), values{flow.Etype: 0x88cc}},
 		{"IP version", []field{{id: 60, length: 1}}, cat(uint8(6)), values{flow.Etype: flow.EtypeIPv6}},
 		{"MPLS", []field{{id: 70, length: 3}, {id: 71, length: 3}, {id: 72, length: 3}, {id: 47, length: 4}}, cat([]byte{0, 1, 0x10}, []byte{0, 2, 0x01}, []byte{0xff, 0xff, 0xf0}, ip("10.9.9.9")), values{flow.MPLSLabel: []int{17, 32, 0xfffff}, flow.MPLSIP: []string{"10.9.9.9"}}},
 		{"out counters", []field{{id: 1, length: 4}, {id: 2, length: 4}, {id: 23, length: 4}, {id: 24, length: 4}}, cat(uint32(0), uint32(0), uint32(7), uint32(1)), values{flow.Bytes: 7, flow.Packets: 1, flow.OutBytes: 7, flow.OutPackets: 1}},

@@ -61,6 +61,11 @@ func compile(version uint16, t *ipfix.Template) *program {
 			families[1] = families[1] || tg.kind == opAddr6
 		}
 	}
+	if families[0] || families[1] {
+		// Addresses tell better than ethernetType(256), where routers have the
+		// type of the layer below, if not octets of something else.
+		best[flow.Etype] = max(best[flow.Etype], rankOfAddresses)
+	}
 	var late []op // what needs values of other fields first
 	off := 0
 	for i, f := range t.Fields {
@@ -99,7 +104,7 @@ func compile(version uint16, t *ipfix.Template) *program {
 		p.ops = append(p.ops, o)
 	}
 	p.ops = append(p.ops, late...)
-	if families[0] != families[1] && !has[flow.Etype] {
+	if families[0] != families[1] {
 		p.etype = flow.EtypeIPv4
 		if families[1] {
 			p.etype = flow.EtypeIPv6
