@@ -235,6 +235,13 @@ func (m samples) sink(result string) uint64 {
 // received is how many datagrams have come out of the sockets.
 func (m samples) received() uint64 { return m.sum("tributary_collect_socket_datagrams_total") }
 
+// settled reports whether so many datagrams have been received and every record
+// of them has been delivered.
+func (m samples) settled(datagrams uint64) bool {
+	records := m.sum("tributary_collect_records_total")
+	return m.received() == datagrams && m.sink("written") == records && m.sink("delivered") == records
+}
+
 // eventually waits until f is true.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
