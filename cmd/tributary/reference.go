@@ -14,7 +14,7 @@ import (
 // newReference is the hidden command that writes docs/options.md from the
 // command table.
 func newReference() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:     "reference FILE",
 		Short:   "Write the reference of all options",
 		Example: "  tributary reference docs/options.md",
@@ -26,6 +26,8 @@ func newReference() *cobra.Command {
 			return os.WriteFile(args[0], []byte(b.String()), 0o644)
 		},
 	}
+	c.AddCommand(newReferenceMetrics(), newReferenceFields())
+	return c
 }
 
 func writeReference(w io.Writer, root *cobra.Command) {
