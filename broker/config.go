@@ -85,6 +85,7 @@ type Config struct {
 	GroupMaxSessionTimeout     time.Duration // group.max.session.timeout.ms
 	GroupMaxSize               int           // group.max.size: members of one group
 	MaxGroups                  int           // groups with members or committed offsets
+	MaxGroupBytes              int64         // what members and committed offsets of all groups may take in memory
 	OffsetsRetention           time.Duration // offsets.retention.ms, from when a group is empty; below 0 keeps for ever
 	OffsetsPartitions          int32         // offsets.topic.num.partitions, 1 to 50; only looked at when the topic is created
 
@@ -118,6 +119,7 @@ func DefaultConfig() Config {
 		GroupMaxSessionTimeout: 30 * time.Minute,
 		GroupMaxSize:           5000,
 		MaxGroups:              10_000,
+		MaxGroupBytes:          64 << 20,
 		OffsetsRetention:       7 * 24 * time.Hour,
 		OffsetsPartitions:      1,
 		Logger:                 slog.New(slog.DiscardHandler),
@@ -163,6 +165,7 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.GroupMaxSessionTimeout, d.GroupMaxSessionTimeout)
 	orDefault(&c.GroupMaxSize, d.GroupMaxSize)
 	orDefault(&c.MaxGroups, d.MaxGroups)
+	orDefault(&c.MaxGroupBytes, d.MaxGroupBytes)
 	orDefault(&c.OffsetsRetention, d.OffsetsRetention)
 	orDefault(&c.OffsetsPartitions, d.OffsetsPartitions)
 	orDefault(&c.Logger, d.Logger)
@@ -227,6 +230,7 @@ func (c *Config) check() error {
 		within("GroupMaxSessionTimeout", c.GroupMaxSessionTimeout, time.Millisecond, math.MaxInt32*time.Millisecond),
 		within("GroupMaxSize", c.GroupMaxSize, 1, math.MaxInt32),
 		within("MaxGroups", c.MaxGroups, 1, math.MaxInt32),
+		within("MaxGroupBytes", c.MaxGroupBytes, 1<<10, math.MaxInt64),
 		within("OffsetsPartitions", c.OffsetsPartitions, 1, 50),
 	} {
 		if err != nil {

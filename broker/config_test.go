@@ -39,6 +39,7 @@ func TestConfig(t *testing.T) {
 		"GroupMaxSessionTimeout":     func(c *broker.Config) { c.GroupMaxSessionTimeout = 1000 * time.Hour },
 		"GroupMaxSize":               func(c *broker.Config) { c.GroupMaxSize = -1 },
 		"MaxGroups":                  func(c *broker.Config) { c.MaxGroups = -1 },
+		"MaxGroupBytes":              func(c *broker.Config) { c.MaxGroupBytes = 1 },
 		"OffsetsPartitions":          func(c *broker.Config) { c.OffsetsPartitions = 51 },
 		"RetentionCheckInterval":     func(c *broker.Config) { c.RetentionCheckInterval = -1 },
 		"ProducerIDExpiration":       func(c *broker.Config) { c.ProducerIDExpiration = -1 },

@@ -36,6 +36,7 @@ const (
 	codeUnknownMemberID         code = 25
 	codeInvalidSessionTimeout   code = 26
 	codeRebalanceInProgress     code = 27
+	codeInvalidCommitSize       code = 28
 	codeInvalidTimestamp        code = 32
 	codeUnsupportedVersion      code = 35
 	codeTopicExists             code = 36

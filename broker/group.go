@@ -72,6 +72,7 @@ type member struct {
 	protocols  []groupProtocol
 	assignment []byte
 	order      uint64
+	size       int // as weighed
 
 	join     *request // waits for the others
 	sync     *request // waits for the leader
@@ -221,6 +222,7 @@ func (g *group) expire(m *member) {
 // remove takes a member out and answers what it waits for.
 func (g *group) remove(m *member, why code) {
 	delete(g.members, m.id)
+	g.gs.bytes.Add(-int64(m.size))
 	if m.instance != nil && g.static[*m.instance] == m.id {
 		delete(g.static, *m.instance)
 	}
@@ -252,6 +254,7 @@ func (g *group) prepare() {
 	}
 	for _, m := range g.members {
 		m.assignment = nil
+		g.gs.weigh(m)
 		m.synced = false
 		g.answerSync(m, codeRebalanceInProgress)
 	}
@@ -488,6 +491,9 @@ func (g *group) snapshot(shares map[string][]byte) *kmsg.GroupMetadataValue {
 
 // restore sets the group to what the offsets topic says; nil is an empty group.
 func (g *group) restore(v *kmsg.GroupMetadataValue) {
+	for _, m := range g.members {
+		g.gs.bytes.Add(-int64(m.size))
+	}
 	g.members, g.static = make(map[string]*member), make(map[string]string)
 	g.state, g.protocol, g.leader = groupEmpty, "", ""
 	if v == nil {
@@ -524,6 +530,7 @@ func (g *group) restore(v *kmsg.GroupMetadataValue) {
 			m.rebalance = time.Duration(s.RebalanceTimeoutMillis) * time.Millisecond
 		}
 		g.members[m.id] = m
+		g.gs.weigh(m)
 		if m.instance != nil {
 			g.static[*m.instance] = m.id
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -420,6 +421,37 @@ func TestGroupLimits(t *testing.T) {
 		if code := (rawGroup{rawDial(t, b), fmt.Sprintf("g%d", i)}).commit(-1, "", nil, 1); code != want {
 			t.Errorf("group %d: error %d, want %d", i, code, want)
 		}
+	}
+}
+
+// TestGroupMemory fills the memory for groups: what does not fit is refused, what goes makes room.
+func TestGroupMemory(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.MaxGroupBytes = 300 << 10
+	b := open(t, cfg)
+	makeTopic(t, b, "flows")
+	large := strings.Repeat("m", 200<<10)
+	one, two := rawGroup{rawDial(t, b), "one"}, rawGroup{rawDial(t, b), "two"}
+	one.sendJoin(3, "", nil, 10*time.Second, large)
+	r := one.joined(3)
+	if r.ErrorCode != 0 {
+		t.Fatalf("join: error %d", r.ErrorCode)
+	}
+	two.sendJoin(3, "", nil, 10*time.Second, large)
+	if r := two.joined(3); r.ErrorCode != 81 {
+		t.Errorf("join beyond the memory: error %d", r.ErrorCode)
+	}
+	if r := one.sync(1, r.MemberID, nil, map[string]string{r.MemberID: large}); r.ErrorCode != 81 {
+		t.Errorf("assignment beyond the memory: error %d", r.ErrorCode)
+	}
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group, leave.MemberID = "one", r.MemberID
+	if r := one.request(leave).(*kmsg.LeaveGroupResponse); r.ErrorCode != 0 {
+		t.Fatalf("leave: error %d", r.ErrorCode)
+	}
+	two.sendJoin(3, "", nil, 10*time.Second, large)
+	if r := two.joined(3); r.ErrorCode != 0 {
+		t.Errorf("join when there is room again: error %d", r.ErrorCode)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type groups struct {
 	mu     sync.Mutex
 	byID   map[string]*group
 	closed bool
+
+	bytes atomic.Int64 // what members and offsets take, about
 
 	sweeper *time.Ticker
 	done    chan struct{}
@@ -126,7 +129,9 @@ func (gs *groups) bury(g *group) (logged, error) {
 		t.Stop()
 	}
 	clear(g.pending)
-	clear(g.offsets)
+	for tp := range g.offsets {
+		g.dropOffset(tp)
+	}
 	gs.mu.Lock()
 	if gs.byID[g.id] == g {
 		delete(gs.byID, g.id)
@@ -165,6 +170,43 @@ func (g *group) expireOffsets(now time.Time, keep time.Duration) {
 	})
 }
 
+// What keeping one costs beside the bytes a client sends.
+const (
+	memberBytes = 512
+	offsetBytes = 256
+)
+
+// room says whether so many bytes more may be kept.
+func (gs *groups) room(more int) bool {
+	return more <= 0 || gs.bytes.Load()+int64(more) <= gs.b.cfg.MaxGroupBytes
+}
+
+// weigh notes what a member takes now.
+func (gs *groups) weigh(m *member) {
+	size := memberBytes + len(m.assignment)
+	for _, p := range m.protocols {
+		size += len(p.name) + len(p.metadata)
+	}
+	gs.bytes.Add(int64(size - m.size))
+	m.size = size
+}
+
+func (c *committed) size(tp topicPartition) int { return offsetBytes + len(tp.topic) + len(c.metadata) }
+
+// setOffset and dropOffset change the committed offsets of a group, which nothing else does.
+func (g *group) setOffset(tp topicPartition, c committed) {
+	g.dropOffset(tp)
+	g.offsets[tp] = c
+	g.gs.bytes.Add(int64(c.size(tp)))
+}
+
+func (g *group) dropOffset(tp topicPartition) {
+	if c, ok := g.offsets[tp]; ok {
+		g.gs.bytes.Add(-int64(c.size(tp)))
+		delete(g.offsets, tp)
+	}
+}
+
 // forget removes the offsets f says so of.
 func (g *group) forget(f func(topicPartition, committed) bool) {
 	var records []record
@@ -183,7 +225,7 @@ func (g *group) forget(f func(topicPartition, committed) bool) {
 		return
 	}
 	for _, tp := range gone {
-		delete(g.offsets, tp)
+		g.dropOffset(tp)
 	}
 }
 

@@ -19,7 +19,7 @@ func TestSweep(t *testing.T) {
 		if _, err := b.groups.remember(id, []record{offsetRecord(id, tp, &c)}); err != nil {
 			t.Fatal(err)
 		}
-		b.groups.with(id, true, func(g *group) { g.offsets[tp] = c })
+		b.groups.with(id, true, func(g *group) { g.setOffset(tp, c) })
 	}
 	commit("old", now)
 	commit("new", now.Add(2*time.Hour))
@@ -54,6 +54,13 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("new")
+	if n := b.groups.bytes.Load(); n != offsetBytes+int64(len("flows")) {
+		t.Errorf("one offset weighs %d", n)
+	}
+	b.groups.with("new", false, func(g *group) { g.forget(func(topicPartition, committed) bool { return true }) })
+	if n := b.groups.bytes.Load(); n != 0 {
+		t.Errorf("nothing weighs %d", n)
+	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}

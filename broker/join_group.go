@@ -64,6 +64,17 @@ func serveJoinGroup(rq *request, m kmsg.Request) error {
 
 // join is what a locked group does with a join.
 func (g *group) join(rq *request, req *kmsg.JoinGroupRequest) {
+	size := memberBytes
+	for i := range req.Protocols {
+		size += len(req.Protocols[i].Name) + len(req.Protocols[i].Metadata)
+	}
+	if m := g.members[req.MemberID]; m != nil {
+		size -= m.size
+	}
+	if !g.gs.room(size) {
+		refuseJoin(rq, req.MemberID, codeGroupMaxSizeReached)
+		return
+	}
 	protocols := make([]groupProtocol, len(req.Protocols))
 	for i := range req.Protocols {
 		protocols[i] = groupProtocol{req.Protocols[i].Name, bytes.Clone(req.Protocols[i].Metadata)}
@@ -166,6 +177,7 @@ func (g *group) update(m *member, rq *request, req *kmsg.JoinGroupRequest, proto
 		m.rebalance = m.session
 	}
 	m.protocols = protocols
+	g.gs.weigh(m)
 	g.answerJoin(m, codeRebalanceInProgress) // an earlier one that was given up
 	m.join = rq
 	g.alive(m)

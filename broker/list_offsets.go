@@ -34,7 +34,7 @@ func serveListOffsets(rq *request, m kmsg.Request) error {
 	left.Store(1)
 	done := func(error) {
 		if left.Add(-1) == 0 {
-			rq.respond(b.listOffsets(rq, req))
+			rq.respondFrom(func() kmsg.Response { return b.listOffsets(rq, req) })
 		}
 	}
 	for i := range req.Topics {

@@ -86,8 +86,17 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 			return
 		}
 		records := make([]record, 0, len(commits))
+		size := 0
 		for tp, c := range commits {
+			if have, ok := g.offsets[tp]; ok {
+				size -= have.size(tp)
+			}
+			size += c.size(tp)
 			records = append(records, offsetRecord(g.id, tp, &c))
+		}
+		if !b.groups.room(size) {
+			refused = codeInvalidCommitSize
+			return
 		}
 		var err error
 		if l, err = b.groups.remember(g.id, records); err != nil {
@@ -115,7 +124,7 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 			for tp, c := range commits {
 				c.logged = l.last
 				if have, ok := g.offsets[tp]; !ok || have.logged <= c.logged {
-					g.offsets[tp] = c
+					g.setOffset(tp, c)
 				}
 			}
 		}

@@ -41,7 +41,7 @@ func serveOffsetDelete(rq *request, m kmsg.Request) error {
 			return
 		}
 		for _, tp := range gone {
-			delete(g.offsets, tp)
+			g.dropOffset(tp)
 		}
 	})
 	switch {

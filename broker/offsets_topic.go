@@ -171,7 +171,7 @@ func (gs *groups) replayRecord(offset int64, r record) {
 		tp := topicPartition{k.Topic, k.Partition}
 		if r.value == nil {
 			if g := gs.byID[k.Group]; g != nil {
-				delete(g.offsets, tp)
+				g.dropOffset(tp)
 			}
 			return
 		}
@@ -179,13 +179,11 @@ func (gs *groups) replayRecord(offset int64, r record) {
 		if v.ReadFrom(r.value) != nil {
 			return
 		}
-		g := gs.replayGroup(k.Group)
-		g.offsets[tp] = committed{offset: v.Offset, epoch: v.LeaderEpoch, metadata: v.Metadata, at: v.CommitTimestamp, logged: offset}
+		c := committed{offset: v.Offset, epoch: v.LeaderEpoch, metadata: v.Metadata, at: v.CommitTimestamp, logged: offset}
 		if v.Version < 3 {
-			c := g.offsets[tp]
 			c.epoch = -1
-			g.offsets[tp] = c
 		}
+		gs.replayGroup(k.Group).setOffset(tp, c)
 	case 2:
 		k := kmsg.NewGroupMetadataKey()
 		if k.ReadFrom(r.key) != nil {

@@ -51,6 +51,20 @@ func (rq *request) respond(m kmsg.Response) {
 	rq.answerWith(m.AppendTo(rq.begin(512)))
 }
 
+// respondFrom leaves it to the connection's writer to make the answer. It is for answers that take reading, when what they
+// waited for calls back on a goroutine that others wait for.
+func (rq *request) respondFrom(f func() kmsg.Response) {
+	rq.sendWith(func() error {
+		m := f()
+		m.SetVersion(rq.version)
+		b := m.AppendTo(rq.begin(512))
+		putInt32(b, int32(len(b)-4))
+		err := rq.conn.writeAll(b)
+		rq.conn.b.buffers.put(b)
+		return err
+	})
+}
+
 // sendWith leaves the answer to a function that runs on the connection's writer when everything before it is written.
 func (rq *request) sendWith(f func() error) {
 	rq.send = f

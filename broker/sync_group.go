@@ -69,6 +69,14 @@ func (g *group) sync(rq *request, req *kmsg.SyncGroupRequest) func() {
 	if g.leader != m.id || g.saving {
 		return nil
 	}
+	size := 0
+	for i := range req.GroupAssignment {
+		size += len(req.GroupAssignment[i].MemberAssignment)
+	}
+	if !g.gs.room(size) {
+		g.answerSync(m, codeGroupMaxSizeReached)
+		return nil
+	}
 	shares := make(map[string][]byte, len(g.members))
 	for i := range req.GroupAssignment {
 		a := &req.GroupAssignment[i]
@@ -97,6 +105,7 @@ func (g *group) sync(rq *request, req *kmsg.SyncGroupRequest) func() {
 			g.enter(groupStable)
 			for _, m := range g.members {
 				m.assignment = shares[m.id]
+				g.gs.weigh(m)
 				g.answerSync(m, codeNone)
 			}
 		})
