@@ -85,6 +85,7 @@ func (b *Broker) open() error {
 	}
 	b.dir, err = commitlog.OpenDir(commitlog.DirConfig{
 		Path:              b.cfg.DataDir,
+		FS:                b.cfg.fs,
 		Durability:        durability,
 		Defaults:          b.cfg.logConfig(),
 		ConfigOf:          configOf(&b.cfg, meta),

@@ -90,6 +90,8 @@ type Config struct {
 	OffsetsPartitions          int32         // offsets.topic.num.partitions, 1 to 50; only looked at when the topic is created
 
 	Logger *slog.Logger // nil: discard
+
+	fs commitlog.FS // tests put one under the logs that fails or waits
 }
 
 // DefaultConfig returns the configuration of a broker on a developer's machine or a single server. DataDir is left empty,

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"strings"
+
+	"github.com/tributary-net/tributary/internal/commitlog"
 )
 
 // AppendTestBatch appends a batch of n records with values of size bytes.
@@ -25,4 +28,35 @@ func AppendTestProducerBatch(dst []byte, id int64, epoch int16, sequence int32, 
 	binary.BigEndian.PutUint32(b[53:], uint32(sequence))
 	binary.BigEndian.PutUint32(b[batchCRCAt:], crc32.Checksum(b[batchAttrsAt:], batchCRC))
 	return dst
+}
+
+// WithSync has every sync of a log file ask f first.
+func WithSync(cfg Config, f func() error) Config {
+	cfg.fs = syncFS{commitlog.OSFS(), f}
+	return cfg
+}
+
+type syncFS struct {
+	commitlog.FS
+	sync func() error
+}
+
+func (s syncFS) OpenFile(name string, flag int) (commitlog.File, error) {
+	f, err := s.FS.OpenFile(name, flag)
+	if err != nil || !strings.HasSuffix(name, ".log") {
+		return f, err
+	}
+	return syncFile{f, s.sync}, nil
+}
+
+type syncFile struct {
+	commitlog.File
+	sync func() error
+}
+
+func (f syncFile) Sync() error {
+	if err := f.sync(); err != nil {
+		return err
+	}
+	return f.File.Sync()
 }
