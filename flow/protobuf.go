@@ -39,6 +39,21 @@ var wireTags = func() (tags [maxFields]wireTag) {
 	return tags
 }()
 
+// kindFields are the fields of each way of encoding.
+var kindFields = func() (k struct{ numbers, addrs, lists FieldSet }) {
+	for f, info := range fields {
+		switch {
+		case info.Kind <= KindNet:
+			k.numbers.Add(Field(f))
+		case info.Kind == KindAddr:
+			k.addrs.Add(Field(f))
+		default:
+			k.lists.Add(Field(f))
+		}
+	}
+	return k
+}()
+
 func appendVarint(dst []byte, v uint64) []byte {
 	for v >= 0x80 {
 		dst = append(dst, byte(v)|0x80)
@@ -101,42 +116,36 @@ func appendFields(dst []byte, r *Record, fields FieldSet) []byte {
 		dst = append(dst, make([]byte, fixedSize)...)[:len(dst)]
 	}
 	b, i := dst[:cap(dst)], len(dst)
-	lists := FieldSet{}
-	for w, set := range fields {
-		for ; set != 0; set &= set - 1 {
+	// Kinds apart, so that no field is asked what it is.
+	for w := range fields {
+		for set := fields[w] & kindFields.numbers[w]; set != 0; set &= set - 1 {
 			f := Field(w<<6|bits.TrailingZeros64(set)) & fieldMask
 			t := &wireTags[f]
-			switch {
-			case t.kind <= KindNet:
-				v := r.num[f] & t.mask
-				if v == 0 {
-					continue // proto3 leaves zero out
-				}
-				*(*[3]byte)(b[i : i+3]) = t.tag
-				i += int(t.n)
-				if v < 0x80 {
-					b[i] = byte(v)
-					i++
-				} else {
-					i = putVarint(b, i, v)
-				}
-			case t.kind == KindAddr:
-				*(*[3]byte)(b[i : i+3]) = t.tag
-				i += int(t.n)
-				if r.num[f] == 4 {
-					b[i] = 4
-					*(*[4]byte)(b[i+1 : i+5]) = [4]byte(r.addr[f][:4])
-					i += 5
-				} else {
-					b[i] = 16
-					*(*[16]byte)(b[i+1 : i+17]) = r.addr[f]
-					i += 17
-				}
-			default:
-				lists[w] |= 1 << (f & 63)
+			v := r.num[f] & t.mask
+			if v == 0 {
+				continue // proto3 leaves zero out
+			}
+			*(*[3]byte)(b[i : i+3]) = t.tag
+			i += int(t.n)
+			if v < 0x80 {
+				b[i] = byte(v)
+				i++
+			} else {
+				i = putVarint(b, i, v)
 			}
 		}
+		for set := fields[w] & kindFields.addrs[w]; set != 0; set &= set - 1 {
+			f := Field(w<<6|bits.TrailingZeros64(set)) & fieldMask
+			t := &wireTags[f]
+			*(*[3]byte)(b[i : i+3]) = t.tag
+			i += int(t.n)
+			n := r.num[f] & 31
+			b[i] = byte(n)
+			*(*[16]byte)(b[i+1 : i+17]) = r.addr[f]
+			i += 1 + int(n)
+		}
 	}
+	lists := FieldSet{fields[0] & kindFields.lists[0], fields[1] & kindFields.lists[1]}
 	dst = b[:i]
 	if lists != (FieldSet{}) {
 		dst = appendLists(dst, r, lists)
