@@ -61,22 +61,24 @@ func (f Fanout) Close() error {
 
 type fanoutWorker []flow.Sink
 
-func (w fanoutWorker) Write(r *flow.Record) error {
+// Write writes to every sink: what one of them cannot take is no loss of the
+// others.
+func (w fanoutWorker) Write(r *flow.Record) (err error) {
 	for _, s := range w {
-		if err := s.Write(r); err != nil {
-			return err
+		if e := s.Write(r); e != nil {
+			err = errors.Join(err, e)
 		}
 	}
-	return nil
+	return err
 }
 
-func (w fanoutWorker) Flush(ctx context.Context) error {
+func (w fanoutWorker) Flush(ctx context.Context) (err error) {
 	for _, s := range w {
-		if err := s.Flush(ctx); err != nil {
-			return err
+		if e := s.Flush(ctx); e != nil {
+			err = errors.Join(err, e)
 		}
 	}
-	return nil
+	return err
 }
 
 func (w fanoutWorker) Close() error {

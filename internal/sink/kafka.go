@@ -125,7 +125,7 @@ func (s *kafkaSink) Ready() error {
 	if !s.ready.Load() {
 		return fmt.Errorf("topic %s is not ready", s.topic)
 	}
-	if s.dropping.Load() {
+	if s.dropping.Load() && !s.hasRoom() {
 		return errors.New("queue is full, records are dropped")
 	}
 	return s.watch.Err()
@@ -182,30 +182,45 @@ func (s *kafkaSink) Worker() flow.Sink {
 
 // chunkSize is how much memory a worker takes at once for encoded records, and
 // chunkCost what that costs with all that is kept for each record in flight. The
-// queue is counted in chunks.
+// queue is counted in chunks: those that are full and wait for Kafka. The one that
+// a worker writes into is its own, so that a full queue, or one that is smaller
+// than there are workers, shuts none of them out for good.
 const (
 	chunkSize    = 64 << 10
 	chunkRecords = chunkSize / 100
 	chunkCost    = 4 * chunkSize
 )
 
-// take returns an empty chunk, nil when there is no room for one.
-func (s *kafkaSink) take() *chunk {
+// enqueue counts a chunk in the queue; false when there is no room for it.
+func (s *kafkaSink) enqueue() bool {
 	if s.queued.Add(chunkCost) > s.limit {
 		s.queued.Add(-chunkCost)
 		if s.dropping.Load() || !s.wait() {
-			return nil
+			return false
 		}
 	}
+	s.recovered()
+	return true
+}
+
+// recovered ends dropping: there is room.
+func (s *kafkaSink) recovered() {
 	if s.dropping.Load() && s.dropping.CompareAndSwap(true, false) {
 		s.log.Info("queue has room again", "to", s.Name(), "dropped_records", s.Stats().Dropped)
 	}
+}
+
+// hasRoom reports whether there is room for a chunk.
+func (s *kafkaSink) hasRoom() bool { return s.queued.Load()+chunkCost <= s.limit }
+
+// chunk returns an empty chunk.
+func (s *kafkaSink) chunk() *chunk {
 	c := s.chunks.Get().(*chunk)
 	c.refs.Store(1)
 	return c
 }
 
-// wait holds a worker up until there is room for a chunk, and takes it.
+// wait holds a worker up until there is room for a chunk, and takes that.
 func (s *kafkaSink) wait() bool {
 	timer := time.NewTimer(s.block)
 	defer timer.Stop()
@@ -230,10 +245,9 @@ func (s *kafkaSink) wait() bool {
 	}
 }
 
-// release gives the room of a chunk back.
+// release gives the room of a chunk in the queue back.
 func (s *kafkaSink) release(c *chunk) {
-	if cap(c.buf) <= 4*chunkSize { // one that grew for a huge record is left to the collector of garbage
-		c.buf, c.used = c.buf[:0], 0
+	if c.reset() {
 		s.chunks.Put(c)
 	}
 	s.queued.Add(-chunkCost)
@@ -270,6 +284,13 @@ func (c *chunk) unref() {
 	}
 }
 
+// reset makes a chunk that nothing refers to empty. It returns false for one that
+// grew for a huge record, which is left to the collector of garbage.
+func (c *chunk) reset() bool {
+	c.buf, c.used = c.buf[:0], 0
+	return cap(c.buf) <= 4*chunkSize
+}
+
 // full reports whether another record may not fit.
 func (c *chunk) full() bool {
 	return cap(c.buf)-len(c.buf) < maxEncoded || c.used == len(c.records)
@@ -284,9 +305,12 @@ type kafkaRecord struct {
 }
 
 func (r *kafkaRecord) done(_ *kgo.Record, err error) {
-	if err == nil {
+	switch {
+	case err == nil:
 		r.chunk.sink.acked.Add(r.flows)
-	} else {
+	case errors.Is(err, kgo.ErrClientClosed):
+		// Nobody knows, and nobody will: it stays in flight.
+	default:
 		r.chunk.sink.refused.Add(r.flows)
 	}
 	r.chunk.unref()
@@ -335,14 +359,30 @@ func (w *kafkaWorker) Write(r *flow.Record) error {
 // larger record makes the chunk grow, and costs a copy.
 const maxEncoded = 4 << 10
 
-// turn takes a new chunk. What was packed into the old one goes first.
+// turn makes room for another record. What was packed into the worker's chunk
+// goes first. If all of it has been decided on, the chunk is used again; otherwise
+// it joins the queue and another takes its place, unless the queue is full.
 func (w *kafkaWorker) turn() bool {
 	w.produce(nil)
-	if w.chunk != nil {
-		w.chunk.unref()
+	s := w.sink
+	switch c := w.chunk; {
+	case c == nil:
+		w.chunk = s.chunk()
+	case c.refs.Load() == 1:
+		if !c.reset() {
+			w.chunk = s.chunk()
+		}
+		if s.hasRoom() {
+			s.recovered()
+		}
+	case !s.enqueue():
+		return false
+	default:
+		c.unref()
+		w.chunk = s.chunk()
 	}
-	w.chunk, w.start = w.sink.take(), 0
-	return w.chunk != nil
+	w.start = 0
+	return true
 }
 
 // produce hands what has been encoded to the client, as one Kafka record whose

@@ -42,7 +42,8 @@ type Stats struct {
 	Dropped   uint64 // records given up because the queue was full
 	Refused   uint64 // records that the destination would not take
 	Bytes     uint64 // encoded size of what was written
-	// QueueBytes is the encoded size of what is in flight, QueueLimit its bound.
+	// QueueBytes is the memory of what waits in the queue, QueueLimit its bound.
+	// Every worker has a little more in hand.
 	QueueBytes, QueueLimit int64
 }
 

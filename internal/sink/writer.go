@@ -2,10 +2,12 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/tributary-net/tributary/flow"
 )
@@ -54,7 +56,8 @@ func (w *writer) Close() error {
 	if w.file == nil {
 		return nil
 	}
-	if err := w.file.Sync(); err != nil {
+	// A pipe or a device has nothing to sync.
+	if err := w.file.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
 		_ = w.file.Close()
 		return fmt.Errorf("sync %s: %w", w.endpoint.path, err)
 	}
