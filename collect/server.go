@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,12 @@ func New(cfg Config, decoder flow.Decoder, sink flow.Sink) (*Server, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.trouble.log = s.log
+	s.cfg.Allow = slices.Clone(cfg.Allow)
+	for i, p := range s.cfg.Allow {
+		if p.Addr().Is4In6() && p.Bits() >= 96 { // addresses of exporters are unmapped
+			s.cfg.Allow[i] = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
+	}
 	for _, listen := range cfg.Listen {
 		address := strings.TrimPrefix(listen, "udp://")
 		sockets, err := listenUDP(context.Background(), address, cfg.Workers, cfg.ReceiveBuffer, cfg.Batch)
@@ -248,6 +255,7 @@ func (w *worker) run(ctx context.Context) error {
 			dg = flow.Datagram{Exporter: d.from, Received: d.at, Payload: d.payload}
 			if err := w.server.decoder.Decode(&dg, emit); err != nil {
 				if sinkErr != nil {
+					_ = w.flush(sink) // as much as can be saved
 					return sinkErr
 				}
 				malformed++
@@ -267,7 +275,7 @@ func (w *worker) run(ctx context.Context) error {
 		if n > 0 && d.hasDrops {
 			w.drops.Store(d.drops)
 		}
-		if n < w.socket.batch() {
+		if n < w.socket.batch() || w.empty() {
 			if draining && w.empty() {
 				return w.flush(sink)
 			}
