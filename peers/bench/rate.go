@@ -15,18 +15,19 @@ import (
 const (
 	lossLimit  = 0.001
 	probeTime  = 1500 * time.Millisecond
-	drainLimit = time.Second
-	rateGrowth = 1.6  // from one probe to the next, until one fails
-	rateGrain  = 1.12 // how close the search comes
+	drainLimit = 300 * time.Millisecond
+	rateRounds = 2    // at most: each takes long
+	rateGrowth = 1.8  // from one probe to the next, until one fails
+	rateGrain  = 1.15 // how close the search comes; a quick one comes less so
 	rateRatio  = 8    // how many times goflow2's rate ours is to be
 )
 
 // rates looks for the highest rate of ours and of goflow2, in turns.
 func (b *bench) rates(ctx context.Context) error {
-	peers := []contestant{{&ours, 300e3, ""}, {&goflow2, 30e3, ""}}
+	peers := []contestant{{&ours, 500e3, ""}, {&goflow2, 30e3, ""}}
 	found := make([][]float64, len(peers))
 	bound := make([]bool, len(peers))
-	for range min(b.rounds, 3) {
+	for range min(b.rounds, rateRounds) {
 		for i, c := range peers {
 			rate, by, err := b.highest(ctx, c)
 			if err != nil {
@@ -66,6 +67,10 @@ func (b *bench) highest(ctx context.Context, c contestant) (rate float64, byLoad
 		return 0, false, err
 	}
 	defer r.close()
+	grain := rateGrain
+	if b.quick {
+		grain = 1.4
+	}
 	var good, bad float64
 	for next := c.rate; ; {
 		ok, sent, err := r.probe(ctx, next)
@@ -95,7 +100,7 @@ func (b *bench) highest(ctx context.Context, c contestant) (rate float64, byLoad
 			if next < 1000 {
 				return 0, false, fmt.Errorf("%s loses flows at every rate", c.name)
 			}
-		case bad/good < rateGrain:
+		case bad/good < grain:
 			return good, false, nil
 		default:
 			next = (good + bad) / 2
