@@ -49,7 +49,7 @@ func start(t *testing.T, args ...string) *process {
 	}()
 	t.Cleanup(func() {
 		p.kill()
-		if t.Failed() {
+		if t.Failed() && p.log() != "" {
 			t.Logf("tributary %s wrote:\n%s", strings.Join(args, " "), p.log())
 		}
 	})
