@@ -74,7 +74,11 @@ func loads() []load {
 	for i := range uint32(25) {
 		long = append(append(long, "\x04eth0"...), routerRecord(i)...)
 	}
+	options := v9{uptime: 10_000_000}.with(set(0, template(256, routerFields...)),
+		set(1, optionsTemplate9(998, 1, field{id: 1, length: 4}, field{id: 48, length: 4}, field{id: 34, length: 4}), optionsTemplate9(999, 1, field{id: 2, length: 4}, field{id: 82, length: 4})),
+		set(998, cat(uint32(0), uint32(1), uint32(100))), set(999, cat(uint32(3), "eth3", uint32(71), "eth7")))
 	return []load{
+		{"v9-names", options, v9{uptime: 10_000_000}.with(set(256, body)), 25},
 		{"v9", v9{uptime: 10_000_000}.with(set(0, template(256, routerFields...))), v9{uptime: 10_000_000}.with(set(256, body)), 25},
 		{"IPFIX", v10{}.with(set(2, template(256, fields...))), v10{}.with(set(256, wide)), 25},
 		{"IPFIX-variable", v10{}.with(set(2, template(256, variable...))), v10{}.with(set(256, long)), 25},
@@ -174,7 +178,7 @@ func FuzzDecode(f *testing.F) {
 		for _, n := range s.Total.Malformed {
 			malformed += n
 		}
-		if s.Total.Datagrams != 4 || malformed > 2 || s.Programs > 4*16*2 {
+		if s.Total.Datagrams != 4 || malformed > 2 || s.Programs > 4*16*2 || s.Octets < 0 || s.Octets > 1<<24 {
 			t.Fatalf("stats are %+v", s)
 		}
 	})

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -17,18 +18,26 @@ import (
 var ErrProtocol = errors.New("no flow export protocol")
 
 // DecoderConfig bounds what a [Decoder] remembers. What gives way when a bound
-// is met is counted.
+// is met is counted. A bound of zero is that of [DefaultDecoderConfig].
 type DecoderConfig struct {
 	MaxExporters int // addresses; the longest silent give way
 	MaxDomains   int // observation domains of one exporter
 	MaxTemplates int // templates of one domain
 	MaxPorts     int // exporters told apart behind one address and domain
-	MaxNames     int // samplers, interface names, application names of one exporter, each; further ones are not learnt
+	MaxNames     int // samplers of one domain, interface names and application names of one exporter; further ones are not learnt
+
+	// About how many octets of memory all of that may take: for one exporter,
+	// whose templates give way or whose names are not learnt then, and for all
+	// exporters, of whom the longest silent give way.
+	MaxExporterOctets, MaxOctets int64
 }
 
 // DefaultDecoderConfig returns bounds that suit a large network.
 func DefaultDecoderConfig() DecoderConfig {
-	return DecoderConfig{MaxExporters: 16384, MaxDomains: 1024, MaxTemplates: 1024, MaxPorts: 64, MaxNames: 65536}
+	return DecoderConfig{
+		MaxExporters: 16384, MaxDomains: 1024, MaxTemplates: 1024, MaxPorts: 64, MaxNames: 65536,
+		MaxExporterOctets: 16 << 20, MaxOctets: 256 << 20,
+	}
 }
 
 // Decoder decodes NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5, whichever a
@@ -36,22 +45,31 @@ func DefaultDecoderConfig() DecoderConfig {
 // sampling rates, names. It is a [flow.Decoder].
 type Decoder struct {
 	cfg       DecoderConfig
-	exporters atomic.Pointer[map[netip.Addr]*exporter]
+	exporters atomic.Pointer[layers[netip.Addr, *exporter]]
 	scratches sync.Pool
 	// generation counts template announcements, so that one can be said to have
 	// come after another.
 	generation atomic.Uint64
 
-	mu      sync.Mutex // for those who replace exporters
+	mu      sync.Mutex // for those who replace exporters; guards what follows
 	evicted evicted
+	octets  int64 // what is remembered of all exporters takes about so many
 }
 
 var _ flow.Decoder = (*Decoder)(nil)
 
 // NewDecoder returns a Decoder that knows no exporter yet.
 func NewDecoder(cfg DecoderConfig) *Decoder {
+	def := DefaultDecoderConfig()
+	cfg.MaxExporters = cmp.Or(cfg.MaxExporters, def.MaxExporters)
+	cfg.MaxDomains = cmp.Or(cfg.MaxDomains, def.MaxDomains)
+	cfg.MaxTemplates = cmp.Or(cfg.MaxTemplates, def.MaxTemplates)
+	cfg.MaxPorts = cmp.Or(cfg.MaxPorts, def.MaxPorts)
+	cfg.MaxNames = cmp.Or(cfg.MaxNames, def.MaxNames)
+	cfg.MaxExporterOctets = cmp.Or(cfg.MaxExporterOctets, def.MaxExporterOctets)
+	cfg.MaxOctets = cmp.Or(cfg.MaxOctets, def.MaxOctets)
 	d := &Decoder{cfg: cfg}
-	d.exporters.Store(&map[netip.Addr]*exporter{})
+	d.exporters.Store(&layers[netip.Addr, *exporter]{})
 	d.scratches.New = func() any { return new(scratch) }
 	return d
 }

@@ -1,8 +1,9 @@
 package collect
 
 import (
-	"maps"
+	"cmp"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,11 +17,15 @@ type exporter struct {
 	addr    netip.Addr
 	seen    atomic.Int64 // last datagram, seconds since the epoch
 	mu      sync.Mutex
-	domains atomic.Pointer[map[domainKey]*domain]
+	domains atomic.Pointer[layers[domainKey, *domain]]
 	names   atomic.Pointer[names]
 	// samplers are those that any of the domains announced last.
 	samplers atomic.Pointer[samplers]
 	count    counters
+
+	// Guarded by the Decoder's mutex:
+	octets int64 // what is remembered of it takes about so many
+	gone   bool  // it has given way
 }
 
 // domainKey tells the template spaces of one exporter apart: templates of v9
@@ -43,9 +48,10 @@ type domainKey struct {
 type domain struct {
 	key       domainKey
 	port      atomic.Int32 // source port of the exporter, noPort before the first datagram
-	templates atomic.Pointer[map[uint16]*program]
+	templates atomic.Pointer[layers[uint16, *program]]
 	samplers  atomic.Pointer[samplers]
 	bootNs    atomic.Uint64 // systemInitTimeMilliseconds of options data, as ns
+	octets    atomic.Int64  // what is remembered of it takes about so many
 
 	mu     sync.Mutex // guards what follows
 	seq    sequence
@@ -53,7 +59,7 @@ type domain struct {
 	// displaced is what a port had defined before another one redefined it.
 	// Until that port shows that it is still there, this may be one exporter
 	// that has started again.
-	displaced     map[uint16]*program
+	displaced     *layers[uint16, *program]
 	displacedPort int32
 
 	// parent is the domain of the first exporter, for one of the others.
@@ -68,7 +74,7 @@ const noPort = -1
 func newDomain(key domainKey) *domain {
 	dom := &domain{key: key, displacedPort: noPort}
 	dom.port.Store(noPort)
-	dom.templates.Store(&map[uint16]*program{})
+	dom.templates.Store(&layers[uint16, *program]{})
 	dom.samplers.Store(&samplers{})
 	return dom
 }
@@ -76,19 +82,19 @@ func newDomain(key domainKey) *domain {
 // program returns the program for the records of a template, nil if there is
 // no such template.
 func (dom *domain) program(id uint16) *program {
-	p := (*dom.templates.Load())[id]
+	p := dom.templates.Load().get(id)
 	if p == nil && dom.parent != nil {
-		if q := (*dom.parent.templates.Load())[id]; q != nil && q.generation.Load() > dom.generation {
+		if q := dom.parent.templates.Load().get(id); q != nil && q.generation.Load() > dom.generation {
 			return q
 		}
 	}
 	return p
 }
 
-// exporter finds or makes the state of an exporter. When there are too many, the
-// one that has been silent longest gives way.
+// exporter finds or makes the state of an exporter. When there are too many,
+// those that have been silent longest give way.
 func (d *Decoder) exporter(addr netip.Addr, now int64) *exporter {
-	e := (*d.exporters.Load())[addr]
+	e := d.exporters.Load().get(addr)
 	if e == nil {
 		e = d.addExporter(addr, now)
 	}
@@ -101,53 +107,98 @@ func (d *Decoder) exporter(addr netip.Addr, now int64) *exporter {
 func (d *Decoder) addExporter(addr netip.Addr, now int64) *exporter {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	old := *d.exporters.Load()
-	if e := old[addr]; e != nil {
+	if e := d.exporters.Load().get(addr); e != nil {
 		return e
+	}
+	if d.exporters.Load().len() >= d.cfg.MaxExporters {
+		d.evict(nil)
 	}
 	e := &exporter{addr: addr}
 	e.seen.Store(now)
-	e.domains.Store(&map[domainKey]*domain{})
+	e.domains.Store(&layers[domainKey, *domain]{})
 	e.names.Store(&names{})
-	next := maps.Clone(old)
-	if len(next) >= d.cfg.MaxExporters {
-		d.evict(next)
-	}
-	next[addr] = e
-	d.exporters.Store(&next)
+	d.exporters.Store(d.exporters.Load().put(addr, e))
 	return e
 }
 
-// evict takes the longest silent sixteenth of the exporters out of next, so that
-// a flood of new addresses does not pay for a search each.
-func (d *Decoder) evict(next map[netip.Addr]*exporter) {
-	for range max(1, len(next)/16) {
-		var oldest *exporter
-		for _, e := range next {
-			if oldest == nil || e.seen.Load() < oldest.seen.Load() {
-				oldest = e
-			}
+// evict drops the longest silent sixteenth of the exporters, so that a flood of
+// new addresses does not pay for a search each; of those silent equally long the
+// ones that have sent least. It keeps one of them and reports whether there were
+// any others. d.mu is held.
+func (d *Decoder) evict(keep *exporter) bool {
+	all := d.exporters.Load()
+	list := make([]*exporter, 0, all.len())
+	for _, e := range all.all() {
+		if e != keep {
+			list = append(list, e)
 		}
-		d.evicted.add(oldest)
-		delete(next, oldest.addr)
 	}
+	slices.SortFunc(list, func(a, b *exporter) int {
+		return cmp.Or(cmp.Compare(a.seen.Load(), b.seen.Load()), cmp.Compare(a.count.datagrams.Load(), b.count.datagrams.Load()))
+	})
+	for _, e := range list[:min(len(list), max(1, len(list)/16))] {
+		d.evicted.add(e)
+		d.octets -= e.octets
+		e.gone = true
+	}
+	d.exporters.Store(all.without(func(_ netip.Addr, e *exporter) bool { return e.gone }))
+	return len(list) > 0
+}
+
+// About how many octets it takes to remember something, beside what comes with
+// it on the wire.
+const (
+	domainOctets   = 512
+	templateOctets = 256
+	fieldOctets    = 40
+	nameOctets     = 96
+	samplerOctets  = 64
+)
+
+func templateSize(p *program) int64 {
+	if p == nil {
+		return 0
+	}
+	return templateOctets + fieldOctets*int64(len(p.template.Fields))
+}
+
+// take reports whether n octets more can be remembered of an exporter, and counts
+// them; n less than zero gives back. When all exporters together have too many,
+// those that have been silent longest give way.
+func (d *Decoder) take(e *exporter, n int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e.gone {
+		return true // it ends with this datagram
+	}
+	if n > 0 && e.octets+n > d.cfg.MaxExporterOctets {
+		return false
+	}
+	for n > 0 && d.octets+n > d.cfg.MaxOctets {
+		if !d.evict(e) {
+			return false
+		}
+	}
+	e.octets += n
+	d.octets += n
+	return true
 }
 
 // domain finds or makes the domain of a datagram that came from the given
 // source port with the given sequence number.
 func (d *Decoder) domain(e *exporter, key domainKey, port uint16, number uint32) *domain {
-	dom := (*e.domains.Load())[key]
+	dom := e.domains.Load().get(key)
 	if dom == nil {
 		dom = d.addDomain(e, key)
 	}
 	if dom.port.Load() == int32(port) {
 		return dom
 	}
-	return d.byPort(dom, port, number)
+	return d.byPort(e, dom, port, number)
 }
 
 // byPort finds the domain of a port that is not the one that sent last.
-func (d *Decoder) byPort(dom *domain, port uint16, number uint32) *domain {
+func (d *Decoder) byPort(e *exporter, dom *domain, port uint16, number uint32) *domain {
 	dom.mu.Lock()
 	defer dom.mu.Unlock()
 	if other := dom.others[port]; other != nil {
@@ -162,8 +213,13 @@ func (d *Decoder) byPort(dom *domain, port uint16, number uint32) *domain {
 	other.port.Store(int32(port))
 	other.parent, other.generation = dom, d.generation.Load()
 	if returned {
-		displaced := dom.displaced
-		other.templates.Store(&displaced)
+		size := int64(0)
+		for _, p := range dom.displaced.all() {
+			size += templateSize(p)
+		}
+		if d.account(e, dom, size) {
+			other.templates.Store(dom.displaced)
+		}
 		dom.displaced, dom.displacedPort = nil, noPort
 	}
 	if dom.others == nil {
@@ -176,30 +232,41 @@ func (d *Decoder) byPort(dom *domain, port uint16, number uint32) *domain {
 func (d *Decoder) addDomain(e *exporter, key domainKey) *domain {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	old := *e.domains.Load()
-	if dom := old[key]; dom != nil {
+	if dom := e.domains.Load().get(key); dom != nil {
 		return dom
 	}
-	next := maps.Clone(old)
-	if len(next) >= d.cfg.MaxDomains {
-		// Any will do: an exporter of so many domains is broken or hostile.
-		for k := range next {
-			delete(next, k)
-			e.count.domainsEvicted.Add(1)
+	for e.domains.Load().len() >= d.cfg.MaxDomains || !d.take(e, domainOctets) {
+		if !d.evictDomains(e) {
 			break
 		}
 	}
 	dom := newDomain(key)
-	next[key] = dom
-	e.domains.Store(&next)
+	dom.octets.Store(domainOctets)
+	e.domains.Store(e.domains.Load().put(key, dom))
 	return dom
+}
+
+// evictDomains drops a sixteenth of an exporter's domains and reports whether
+// there were any. Any will do: an exporter of so many is broken or hostile.
+func (d *Decoder) evictDomains(e *exporter) bool {
+	domains := e.domains.Load()
+	left := max(1, domains.len()/16)
+	e.domains.Store(domains.without(func(_ domainKey, dom *domain) bool {
+		if left--; left < 0 {
+			return false
+		}
+		d.take(e, -dom.octets.Load())
+		e.count.domainsEvicted.Add(1)
+		return true
+	}))
+	return domains.len() > 0
 }
 
 // define takes a template that came from the given port. Exporters repeat their
 // templates all the time: mostly nothing changes.
 func (d *Decoder) define(e *exporter, dom *domain, t *ipfix.Template, port uint16) {
 	generation := d.generation.Add(1)
-	if p := (*dom.templates.Load())[t.ID]; p != nil && p.template.Equal(t) {
+	if p := dom.templates.Load().get(t.ID); p != nil && p.template.Equal(t) {
 		p.generation.Store(generation)
 		p.port.Store(int32(port))
 		return
@@ -209,34 +276,67 @@ func (d *Decoder) define(e *exporter, dom *domain, t *ipfix.Template, port uint1
 	p.port.Store(int32(port))
 	dom.mu.Lock()
 	defer dom.mu.Unlock()
-	old := *dom.templates.Load()
-	next := maps.Clone(old)
-	if had := old[t.ID]; had != nil && had.port.Load() != int32(port) && dom.parent == nil {
+	old := dom.templates.Load()
+	had := old.get(t.ID)
+	if had != nil && had.port.Load() != int32(port) && dom.parent == nil {
 		dom.displaced, dom.displacedPort = old, had.port.Load()
 	}
-	if next[t.ID] == nil && len(next) >= d.cfg.MaxTemplates {
-		// Any will do, as with domains: what is evicted and in use is
-		// announced again.
-		for id := range next {
-			delete(next, id)
-			e.count.templatesEvicted.Add(1)
-			break
+	for had == nil && dom.templates.Load().len() >= d.cfg.MaxTemplates || !d.account(e, dom, templateSize(p)-templateSize(had)) {
+		if !d.evictTemplates(e, dom, t.ID) {
+			e.count.templatesEvicted.Add(1) // the new one itself
+			return
 		}
 	}
-	next[t.ID] = p
-	dom.templates.Store(&next)
+	dom.templates.Store(dom.templates.Load().put(t.ID, p))
+}
+
+// account is take for what is remembered of a domain.
+func (d *Decoder) account(e *exporter, dom *domain, n int64) bool {
+	if !d.take(e, n) {
+		return false
+	}
+	if dom.parent != nil {
+		dom = dom.parent
+	}
+	dom.octets.Add(n)
+	return true
+}
+
+// evictTemplates drops a sixteenth of a domain's templates, but not the one of
+// the given id, and reports whether there were any. Any will do: what is evicted
+// and in use is announced again. dom.mu is held.
+func (d *Decoder) evictTemplates(e *exporter, dom *domain, id uint16) bool {
+	templates := dom.templates.Load()
+	left := max(1, templates.len()/16)
+	next := templates.without(func(k uint16, p *program) bool {
+		if k == id {
+			return false
+		}
+		if left--; left < 0 {
+			return false
+		}
+		d.account(e, dom, -templateSize(p))
+		e.count.templatesEvicted.Add(1)
+		return true
+	})
+	dom.templates.Store(next)
+	return next.len() < templates.len()
 }
 
 // withdraw forgets a template, or with the id of a template set all of that
 // kind (RFC 7011, 8.1).
-func (dom *domain) withdraw(t *ipfix.Template) {
+func (d *Decoder) withdraw(e *exporter, dom *domain, t *ipfix.Template) {
 	dom.mu.Lock()
 	defer dom.mu.Unlock()
-	next := maps.Clone(*dom.templates.Load())
-	if t.ID < ipfix.MinDataSetID {
-		maps.DeleteFunc(next, func(_ uint16, p *program) bool { return p.template.Options == t.Options })
-	} else {
-		delete(next, t.ID)
+	templates := dom.templates.Load()
+	if t.ID >= ipfix.MinDataSetID && !templates.has(t.ID) {
+		return
 	}
-	dom.templates.Store(&next)
+	dom.templates.Store(templates.without(func(id uint16, p *program) bool {
+		if id != t.ID && (t.ID >= ipfix.MinDataSetID || p.template.Options != t.Options) {
+			return false
+		}
+		d.account(e, dom, -templateSize(p))
+		return true
+	}))
 }

@@ -253,7 +253,7 @@ func (m *message) templates(set ipfix.Set) error {
 	define := func(t *ipfix.Template) {
 		m.e.count.templates.Add(1)
 		if t.Withdrawal() {
-			m.dom.withdraw(t)
+			m.d.withdraw(m.e, m.dom, t)
 			return
 		}
 		m.d.define(m.e, m.dom, t, m.port)
@@ -279,7 +279,7 @@ func (m *message) records(p *program, set ipfix.Set) error {
 		r.Rebase()
 		r.SetUint(flow.TemplateID, uint64(set.ID))
 		p.run(rec, values, m.x, m.s, r)
-		if len(names.interfaces)+len(names.applications) > 0 {
+		if names.interfaces.len()+names.applications.len() > 0 {
 			names.set(r)
 		}
 		if err := m.s.emit(r); err != nil {

@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"maps"
 	"math"
 	"slices"
 
@@ -13,17 +12,17 @@ import (
 // samplers are the sampling rates that options data of a domain announced. They
 // do not change; a new rate makes a new one.
 type samplers struct {
-	byID map[uint64]uint64 // samplerId or selectorId
-	any  uint64            // announced without an id; 0: none was
+	byID layers[uint64, uint64] // samplerId or selectorId
+	any  uint64                 // announced without an id; 0: none was
 }
 
-func (s *samplers) empty() bool { return s.any == 0 && len(s.byID) == 0 }
+func (s *samplers) empty() bool { return s.any == 0 && s.byID.len() == 0 }
 
 // base returns the rate of records that name no sampler: the one announced
 // without an id, or that of the only sampler there is; 0 when it is not known.
 func (s *samplers) base() uint64 {
-	if s.any == 0 && len(s.byID) == 1 {
-		for _, rate := range s.byID {
+	if s.any == 0 && s.byID.len() == 1 {
+		for _, rate := range s.byID.all() {
 			return rate
 		}
 	}
@@ -33,20 +32,20 @@ func (s *samplers) base() uint64 {
 // rate returns the rate of a sampler; 0 when it is not known. An id that nobody
 // announced has the domain's rate, if that has just one.
 func (s *samplers) rate(id uint64) uint64 {
-	if r, ok := s.byID[id]; ok {
-		return r
-	}
-	if len(s.byID) == 0 {
+	if s.byID.len() == 0 {
 		return s.any
 	}
-	return 0
+	return s.byID.get(id)
 }
 
 // names are the names that options data of an exporter announced.
 type names struct {
-	interfaces   map[uint32][]byte
-	applications map[string][]byte
+	interfaces   layers[uint32, []byte]
+	applications layers[string, []byte]
 }
+
+// maxName is how much of a name, or of an application's id, is kept, in octets.
+const maxName = 255
 
 // option is what one options data record says, as far as it is of use.
 type option struct {
@@ -152,7 +151,8 @@ func (o *option) samplingRate() uint64 {
 // learn takes over what options data records of one set say.
 func (d *Decoder) learn(e *exporter, dom *domain, options []option) {
 	d.learnSamplers(e, dom, options)
-	changed := names{}
+	var interfaces map[uint32][]byte
+	var applications map[string][]byte
 	have := e.names.Load()
 	for i := range options {
 		o := &options[i]
@@ -163,75 +163,104 @@ func (d *Decoder) learn(e *exporter, dom *domain, options []option) {
 		if len(name) == 0 {
 			name = o.ifDescription
 		}
-		if o.hasInterface && len(name) > 0 && !slices.Equal(have.interfaces[o.ifIndex], name) {
-			if changed.interfaces == nil {
-				changed.interfaces = make(map[uint32][]byte)
+		if o.hasInterface && len(name) > 0 {
+			name = name[:min(len(name), maxName)]
+			if !slices.Equal(have.interfaces.get(o.ifIndex), name) {
+				interfaces = add(interfaces, o.ifIndex, name)
 			}
-			changed.interfaces[o.ifIndex] = slices.Clone(name)
 		}
-		if len(o.application) > 0 && len(o.appName) > 0 && !slices.Equal(have.applications[string(o.application)], o.appName) {
-			if changed.applications == nil {
-				changed.applications = make(map[string][]byte)
+		if n := len(o.application); n > 0 && n <= maxName && len(o.appName) > 0 {
+			name := o.appName[:min(len(o.appName), maxName)]
+			if !slices.Equal(have.application(o.application), name) {
+				applications = add(applications, string(o.application), name)
 			}
-			changed.applications[string(o.application)] = slices.Clone(o.appName)
 		}
 	}
-	if changed.interfaces == nil && changed.applications == nil {
+	if interfaces == nil && applications == nil {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	have = e.names.Load()
 	e.names.Store(&names{
-		interfaces:   merge(have.interfaces, changed.interfaces, d.cfg.MaxNames, e),
-		applications: merge(have.applications, changed.applications, d.cfg.MaxNames, e),
+		interfaces:   *merge(d, e, &have.interfaces, interfaces),
+		applications: *merge(d, e, &have.applications, applications),
 	})
 }
 
-// merge returns have with changed, of at most limit entries.
-func merge[K comparable](have, changed map[K][]byte, limit int, e *exporter) map[K][]byte {
-	if changed == nil {
-		return have
+func add[K comparable](m map[K][]byte, k K, name []byte) map[K][]byte {
+	if m == nil {
+		m = make(map[K][]byte)
 	}
-	next := maps.Clone(have)
-	if next == nil {
-		next = make(map[K][]byte)
-	}
+	m[k] = slices.Clone(name)
+	return m
+}
+
+// merge returns have with those of changed for which there is room. Changed is
+// its own afterwards.
+func merge[K comparable](d *Decoder, e *exporter, have *layers[K, []byte], changed map[K][]byte) *layers[K, []byte] {
+	room := d.cfg.MaxNames - have.len()
 	for k, v := range changed {
-		if _, ok := next[k]; !ok && len(next) >= limit {
+		size := int64(len(v) - len(have.get(k)))
+		known := have.has(k)
+		if !known {
+			size += nameOctets
+		}
+		if !known && room <= 0 || !d.take(e, size) {
 			e.count.optionsEvicted.Add(1)
+			delete(changed, k)
 			continue
 		}
-		next[k] = v
+		if !known {
+			room--
+		}
 	}
-	return next
+	if len(changed) == 0 {
+		return have
+	}
+	return have.with(changed)
 }
 
 func (d *Decoder) learnSamplers(e *exporter, dom *domain, options []option) {
 	have := dom.samplers.Load()
-	var next *samplers
+	changed := map[uint64]uint64(nil)
+	anyRate := have.any
 	for i := range options {
 		o := &options[i]
 		rate := o.samplingRate()
-		if rate == 0 {
-			continue
-		}
-		if next == nil {
-			next = &samplers{byID: maps.Clone(have.byID), any: have.any}
-		}
 		switch {
+		case rate == 0:
 		case !o.hasSampler:
-			next.any = rate
-		case next.byID == nil:
-			next.byID = map[uint64]uint64{o.sampler: rate}
-		case len(next.byID) < d.cfg.MaxNames || next.byID[o.sampler] != 0:
-			next.byID[o.sampler] = rate
+			anyRate = rate
+		case changed == nil && have.byID.get(o.sampler) == rate:
 		default:
-			e.count.optionsEvicted.Add(1)
+			if changed == nil {
+				changed = make(map[uint64]uint64)
+			}
+			changed[o.sampler] = rate
 		}
 	}
-	if next == nil || next.any == have.any && maps.Equal(next.byID, have.byID) {
+	if changed == nil && anyRate == have.any {
 		return
+	}
+	dom.mu.Lock()
+	defer dom.mu.Unlock()
+	have = dom.samplers.Load()
+	next := &samplers{byID: have.byID, any: anyRate}
+	room := d.cfg.MaxNames - have.byID.len()
+	for id := range changed {
+		if have.byID.has(id) {
+			continue
+		}
+		if room <= 0 || !d.account(e, dom, samplerOctets) {
+			e.count.optionsEvicted.Add(1)
+			delete(changed, id)
+			continue
+		}
+		room--
+	}
+	if len(changed) > 0 {
+		next.byID = *have.byID.with(changed)
 	}
 	dom.samplers.Store(next)
 	e.samplers.Store(next)
@@ -250,18 +279,27 @@ func samplersOf(e *exporter, dom *domain) *samplers {
 	return s
 }
 
+// application returns the name of an application, nil if it has none. The maps are
+// looked into here, where making a string of id costs nothing.
+func (n *names) application(id []byte) []byte {
+	if v, ok := n.applications.young[string(id)]; ok {
+		return v
+	}
+	return n.applications.old[string(id)]
+}
+
 // set adds the names that options data have announced for what r carries.
 func (n *names) set(r *flow.Record) {
-	if len(n.interfaces) > 0 {
-		if name := n.interfaces[uint32(r.Uint(flow.InIf))]; name != nil && r.Has(flow.InIf) {
+	if n.interfaces.len() > 0 {
+		if name := n.interfaces.get(uint32(r.Uint(flow.InIf))); name != nil && r.Has(flow.InIf) {
 			r.SetBytes(flow.InIfName, name)
 		}
-		if name := n.interfaces[uint32(r.Uint(flow.OutIf))]; name != nil && r.Has(flow.OutIf) {
+		if name := n.interfaces.get(uint32(r.Uint(flow.OutIf))); name != nil && r.Has(flow.OutIf) {
 			r.SetBytes(flow.OutIfName, name)
 		}
 	}
-	if len(n.applications) > 0 && !r.Has(flow.ApplicationName) {
-		if name := n.applications[string(r.Bytes(flow.ApplicationID))]; name != nil {
+	if n.applications.len() > 0 && !r.Has(flow.ApplicationName) {
+		if name := n.application(r.Bytes(flow.ApplicationID)); name != nil {
 			r.SetBytes(flow.ApplicationName, name)
 		}
 	}

@@ -264,6 +264,9 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if n := d.Stats().Octets; n <= 0 || n > 1<<20 {
+		t.Errorf("%d octets remembered", n)
+	}
 	s := d.Stats().Total
 	if s.Datagrams != workers*rounds*5 {
 		t.Errorf("%d datagrams counted, want %d", s.Datagrams, workers*rounds*5)

@@ -119,7 +119,8 @@ type DecoderStats struct {
 	Exporters []ExporterStats // by address
 	Evicted   uint64          // exporters lost to the bound of their table
 	Domains   int
-	Programs  int // templates known
+	Programs  int   // templates known
+	Octets    int64 // what is remembered takes about so many
 }
 
 // Stats returns what the decoder has seen so far.
@@ -127,15 +128,16 @@ func (d *Decoder) Stats() DecoderStats {
 	var s DecoderStats
 	d.mu.Lock()
 	s.Total, s.Evicted = d.evicted.total, d.evicted.exporters
-	exporters := *d.exporters.Load()
+	exporters := d.exporters.Load()
+	s.Octets = d.octets
 	d.mu.Unlock()
-	for addr, e := range exporters {
+	for addr, e := range exporters.all() {
 		es := e.count.stats(addr, e.seen.Load())
 		s.Exporters = append(s.Exporters, es)
 		s.Total.Add(es)
-		for _, dom := range *e.domains.Load() {
+		for _, dom := range e.domains.Load().all() {
 			s.Domains++
-			s.Programs += len(*dom.templates.Load())
+			s.Programs += dom.templates.Load().len()
 		}
 	}
 	slices.SortFunc(s.Exporters, func(a, b ExporterStats) int { return a.Exporter.Compare(b.Exporter) })
