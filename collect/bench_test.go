@@ -113,6 +113,9 @@ func (l *load) run(tb testing.TB, format flow.Format) func() {
 // TestDoesNotAllocate: from datagram to encoded records nothing is allocated in
 // steady state.
 func TestDoesNotAllocate(t *testing.T) {
+	if raceDetector {
+		t.Skip("pools forget under the race detector")
+	}
 	for _, l := range loads() {
 		for _, format := range []flow.Format{flow.Protobuf, flow.ProtobufSingle, flow.JSON, flow.KFlow} {
 			run := l.run(t, format)
