@@ -205,7 +205,7 @@ func (d *Decoder) byPort(e *exporter, dom *domain, port uint16, number uint32) *
 		return other
 	}
 	returned := dom.displacedPort == int32(port)
-	if dom.port.Load() == noPort || !returned && dom.seq.continues(number) || len(dom.others) >= d.cfg.MaxPorts {
+	if dom.port.Load() == noPort || !returned && dom.seq.continues(number) || len(dom.others) >= d.cfg.MaxPorts || !d.account(e, dom, domainOctets) {
 		dom.port.Store(int32(port))
 		return dom
 	}
