@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tributary-net/tributary/internal/captures"
 	"golang.org/x/sys/unix"
 )
 
@@ -235,6 +236,9 @@ func (m samples) sink(result string) uint64 {
 // received is how many datagrams have come out of the sockets.
 func (m samples) received() uint64 { return m.sum("tributary_collect_socket_datagrams_total") }
 
+// kernelDrops is how many datagrams did not fit the sockets' buffers.
+func (m samples) kernelDrops() uint64 { return m.sum("tributary_collect_socket_kernel_drops_total") }
+
 // settled reports whether so many datagrams have been received and every record
 // of them has been delivered.
 func (m samples) settled(datagrams uint64) bool {
@@ -309,7 +313,7 @@ func silentPort(t *testing.T) (address string, giveUp func()) {
 // with what is expected of a capture, by the program that came with the captures.
 func flowChecker(t *testing.T) func(t *testing.T, capture string, flows []byte) {
 	t.Helper()
-	dir := sharedCaptures(t)
+	dir := captures.Dir(t)
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
