@@ -15,38 +15,9 @@ import (
 
 	"github.com/tributary-net/tributary/collect"
 	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/internal/captures"
 	"github.com/tributary-net/tributary/packet"
 )
-
-// sharedCaptures returns the folder of captures with expected results, or skips.
-func sharedCaptures(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("TRIBUTARY_SHARED")
-	if dir == "" {
-		root, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-				break
-			}
-			if root == filepath.Dir(root) {
-				t.Fatal("no go.mod above the working directory")
-			}
-			root = filepath.Dir(root)
-		}
-		dir = filepath.Join(root, "..", "shared")
-	}
-	dir = filepath.Join(dir, "captures")
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("captures with expected results are missing: %v", err)
-		}
-		t.Skipf("no captures with expected results here: %v", err)
-	}
-	return dir
-}
 
 // hostileCase is a case of hostile datagrams: first those that set it up.
 type hostileCase struct {
@@ -62,7 +33,7 @@ type hostileCase struct {
 
 func hostileCases(t testing.TB) []*hostileCase {
 	t.Helper()
-	dir := filepath.Join(sharedCaptures(t), "malformed")
+	dir := filepath.Join(captures.Dir(t), "malformed")
 	f, err := os.Open(filepath.Join(dir, "cases.jsonl"))
 	if err != nil {
 		t.Fatal(err)

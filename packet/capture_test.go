@@ -1,7 +1,6 @@
 package packet_test
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -9,49 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tributary-net/tributary/internal/captures"
 	"github.com/tributary-net/tributary/packet"
 )
-
-// sharedCaptures returns the folder of captures with expected results, or skips.
-func sharedCaptures(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("TRIBUTARY_SHARED")
-	if dir == "" {
-		root, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-				break
-			}
-			if root == filepath.Dir(root) {
-				t.Fatal("no go.mod above the working directory")
-			}
-			root = filepath.Dir(root)
-		}
-		dir = filepath.Join(root, "..", "shared")
-	}
-	dir = filepath.Join(dir, "captures")
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("captures with expected results are missing: %v", err)
-		}
-		t.Skipf("no captures with expected results here: %v", err)
-	}
-	return dir
-}
-
-func readJSON(t testing.TB, file string, v any) {
-	t.Helper()
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-}
 
 func open(t testing.TB, file string) *packet.Reader {
 	t.Helper()
@@ -70,7 +29,7 @@ func open(t testing.TB, file string) *packet.Reader {
 // Every capture of flow exports gives one UDP payload for each datagram that its
 // expected results count, of the length they tell.
 func TestDatagramsOfCaptures(t *testing.T) {
-	dir := filepath.Join(sharedCaptures(t), "flows")
+	dir := filepath.Join(captures.Dir(t), "flows")
 	files, _ := filepath.Glob(filepath.Join(dir, "*.pcap"))
 	if len(files) < 100 {
 		t.Fatalf("%d captures, want at least 100", len(files))
@@ -81,7 +40,7 @@ func TestDatagramsOfCaptures(t *testing.T) {
 				Datagrams int
 				Detail    []struct{ Len int } `json:"datagrams_detail"`
 			}
-			readJSON(t, strings.TrimSuffix(file, ".pcap")+".expected.json", &want)
+			captures.ReadJSON(t, strings.TrimSuffix(file, ".pcap")+".expected.json", &want)
 			r := packet.NewDatagramReader(open(t, file))
 			var g packet.Datagram
 			n := 0
@@ -113,7 +72,7 @@ func TestDatagramsOfCaptures(t *testing.T) {
 
 // The capture of hostile exports is itself sound: all of its datagrams come out.
 func TestDatagramsOfMalformed(t *testing.T) {
-	r := packet.NewDatagramReader(open(t, filepath.Join(sharedCaptures(t), "malformed", "malformed.pcap")))
+	r := packet.NewDatagramReader(open(t, filepath.Join(captures.Dir(t), "malformed", "malformed.pcap")))
 	var g packet.Datagram
 	n := 0
 	for {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tributary-net/tributary/internal/captures"
 	"github.com/tributary-net/tributary/packet"
 )
 
@@ -125,7 +126,7 @@ func (f flowTable) compare(t *testing.T, want []wantFlow) {
 // Packets of all sorts of links and tunnels, summed up by five-tuple, are what
 // independent decoders say they are.
 func TestFlowsOfCaptures(t *testing.T) {
-	files, _ := filepath.Glob(filepath.Join(sharedCaptures(t), "packets", "*.pcap"))
+	files, _ := filepath.Glob(filepath.Join(captures.Dir(t), "packets", "*.pcap"))
 	if len(files) < 31 {
 		t.Fatalf("%d captures, want at least 31", len(files))
 	}
@@ -140,7 +141,7 @@ func TestFlowsOfCaptures(t *testing.T) {
 				Outer   []wantFlow `json:"flows_outer"`
 				Inner   []wantFlow `json:"flows_inner"`
 			}
-			readJSON(t, strings.TrimSuffix(file, ".pcap")+".expected.json", &want)
+			captures.ReadJSON(t, strings.TrimSuffix(file, ".pcap")+".expected.json", &want)
 			r := open(t, file)
 			var p packet.Packet
 			var h packet.Headers

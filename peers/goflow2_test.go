@@ -27,25 +27,9 @@ import (
 
 	"github.com/tributary-net/tributary/collect"
 	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/internal/captures"
 	"github.com/tributary-net/tributary/packet"
 )
-
-// sharedCaptures returns the folder of captures with expected results, or skips.
-func sharedCaptures(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("TRIBUTARY_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	dir = filepath.Join(dir, "captures")
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("captures with expected results are missing: %v", err)
-		}
-		t.Skipf("no captures with expected results here: %v", err)
-	}
-	return dir
-}
 
 // goflow2 is its pipe from datagram to producer, as its own program runs it.
 type goflow2 struct {
@@ -162,9 +146,9 @@ func compareCapture(t *testing.T, file string, f func(dg int, c *compared)) {
 	}
 }
 
-func captures(t *testing.T) []string {
+func captureFiles(t *testing.T) []string {
 	t.Helper()
-	files, _ := filepath.Glob(filepath.Join(sharedCaptures(t), "flows", "*.pcap"))
+	files, _ := filepath.Glob(filepath.Join(captures.Dir(t), "flows", "*.pcap"))
 	if len(files) < 100 {
 		t.Fatalf("%d captures, want 100", len(files))
 	}
@@ -267,7 +251,7 @@ var differences = []struct {
 func TestRecords(t *testing.T) {
 	reasons := make([]int, len(differences))
 	records, datagrams, uneven := 0, 0, 0
-	for _, file := range captures(t) {
+	for _, file := range captureFiles(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".pcap"), func(t *testing.T) {
 			compareCapture(t, file, func(dg int, c *compared) {
 				datagrams++
@@ -323,7 +307,7 @@ func (c *compared) compare(i int, reasons []int) (wrong []string) {
 // TestReadsGoflow2 reads what goflow2 writes, in both of its formats.
 func TestReadsGoflow2(t *testing.T) {
 	records := 0
-	for _, file := range captures(t) {
+	for _, file := range captureFiles(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".pcap"), func(t *testing.T) {
 			compareCapture(t, file, func(dg int, c *compared) {
 				for i := range c.theirs[:min(len(c.theirs), 1000)] {
@@ -449,7 +433,7 @@ func TestProto(t *testing.T) {
 		}
 	}
 	records := 0
-	for _, file := range captures(t) {
+	for _, file := range captureFiles(t) {
 		compareCapture(t, file, func(dg int, c *compared) {
 			for i, r := range c.records {
 				records++

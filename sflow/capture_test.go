@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tributary-net/tributary/internal/captures"
 	"github.com/tributary-net/tributary/packet"
 	"github.com/tributary-net/tributary/sflow"
 )
@@ -73,7 +74,7 @@ type expectedSample struct {
 }
 
 func TestCaptures(t *testing.T) {
-	dir := filepath.Join(sharedCaptures(t), "flows")
+	dir := filepath.Join(captures.Dir(t), "flows")
 	files, _ := filepath.Glob(filepath.Join(dir, "sflow-*.pcap"))
 	if len(files) < 17 {
 		t.Fatalf("%d captures, want at least 17", len(files))
@@ -95,7 +96,7 @@ func testCapture(t *testing.T, file string) {
 		Counters  []expectedSample
 		NCounters int `json:"counter_samples"`
 	}
-	readJSON(t, strings.TrimSuffix(file, ".pcap")+".expected.json", &want)
+	captures.ReadJSON(t, strings.TrimSuffix(file, ".pcap")+".expected.json", &want)
 	expected := map[string]*expectedSample{}
 	for _, list := range [][]expectedSample{want.Records, want.Counters} {
 		for i := range list {
@@ -325,7 +326,7 @@ func compareCounters(t *testing.T, where string, s *sflow.Sample, e *expectedSam
 // Hostile datagrams of every sort end in samples or an error, never in more
 // samples than their bytes can hold.
 func TestMalformed(t *testing.T) {
-	f, err := os.Open(filepath.Join(sharedCaptures(t), "malformed", "cases.jsonl"))
+	f, err := os.Open(filepath.Join(captures.Dir(t), "malformed", "cases.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

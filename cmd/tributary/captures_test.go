@@ -18,42 +18,13 @@ import (
 
 	"github.com/tributary-net/tributary/collect"
 	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/internal/captures"
 	"github.com/tributary-net/tributary/packet"
 )
 
-// sharedCaptures returns the folder of captures with expected results, or skips.
-func sharedCaptures(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("TRIBUTARY_SHARED")
-	if dir == "" {
-		root, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-				break
-			}
-			if root == filepath.Dir(root) {
-				t.Fatal("no go.mod above the working directory")
-			}
-			root = filepath.Dir(root)
-		}
-		dir = filepath.Join(root, "..", "shared")
-	}
-	dir = filepath.Join(dir, "captures")
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("captures with expected results are missing: %v", err)
-		}
-		t.Skipf("no captures with expected results here: %v", err)
-	}
-	return dir
-}
-
 // exportCaptures calls f as a subtest for every capture of flow exports.
 func exportCaptures(t *testing.T, f func(t *testing.T, file string)) {
-	files, _ := filepath.Glob(filepath.Join(sharedCaptures(t), "flows", "*.pcap"))
+	files, _ := filepath.Glob(filepath.Join(captures.Dir(t), "flows", "*.pcap"))
 	if len(files) < 100 {
 		t.Fatalf("%d captures, want 100", len(files))
 	}
@@ -65,7 +36,7 @@ func exportCaptures(t *testing.T, f func(t *testing.T, file string)) {
 // TestCapturesDecode compares what decode prints with the expected records, by
 // the program that came with them.
 func TestCapturesDecode(t *testing.T) {
-	dir := sharedCaptures(t)
+	dir := captures.Dir(t)
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		if os.Getenv("CI") == "true" {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tributary-net/tributary/collect"
 	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/internal/captures"
 	"github.com/tributary-net/tributary/packet"
 )
 
@@ -67,7 +68,7 @@ func objects(t *testing.T, lines []byte) []string {
 // TestWireFormats: a collector writes to many topics at once, each in a format of
 // its own, and consume reads the same flow records from all of them.
 func TestWireFormats(t *testing.T) {
-	shared := sharedCaptures(t)
+	shared := captures.Dir(t)
 	_, broker := startBroker(t, t.TempDir(), "127.0.0.1:0")
 	out := filepath.Join(t.TempDir(), "flows.bin")
 	args := []string{"--to", "file:" + out + "?format=packed"}
@@ -188,7 +189,7 @@ func TestWireKey(t *testing.T) {
 	if int32(murmur2([]byte("foobar"))) != -790332482 { // what Java's gives
 		t.Fatal("murmur2 is not Kafka's")
 	}
-	shared := sharedCaptures(t)
+	shared := captures.Dir(t)
 	_, broker := startBroker(t, t.TempDir(), "127.0.0.1:0")
 	collector, address := startCollect(t, "--to", "kafka://"+broker+"/keyed?key=src_addr,proto,src_port&format=json", "--partitions", "7")
 	tributary(t, "replay", "-r", filepath.Join(shared, "flows", "nf5-softflowd-logstash.pcap"), "--to", "udp://"+address, "--pace", "20k/s", "--quiet")

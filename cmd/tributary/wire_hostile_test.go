@@ -12,6 +12,7 @@ import (
 
 	"github.com/tributary-net/tributary/collect"
 	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/internal/captures"
 	"github.com/tributary-net/tributary/packet"
 )
 
@@ -43,7 +44,7 @@ func eachDatagram(t testing.TB, file string, f func(g *packet.Datagram)) {
 // good capture afterwards.
 func TestWireHostile(t *testing.T) {
 	check := flowChecker(t)
-	shared := sharedCaptures(t)
+	shared := captures.Dir(t)
 	hostile := filepath.Join(shared, "malformed", "malformed.pcap")
 	out := filepath.Join(t.TempDir(), "flows.jsonl")
 	collector, address := startCollect(t, "--to", "file:"+out)
