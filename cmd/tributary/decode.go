@@ -76,6 +76,9 @@ func openCapture(c *cobra.Command, name string) (*packet.Reader, io.Closer, erro
 	r, err := packet.NewReader(bufio.NewReaderSize(in, 1<<20))
 	if err != nil {
 		_ = in.Close()
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("it is empty, or ends within its first header")
+		}
 		return nil, nil, fmt.Errorf("read capture %s: %w", name, err)
 	}
 	return r, in, nil

@@ -50,6 +50,9 @@ func (o *replayOptions) check() error {
 
 func checkUDP(s string) error {
 	host, port, err := net.SplitHostPort(strings.TrimPrefix(s, "udp://"))
+	if err == nil {
+		_, err = net.LookupPort("udp", port)
+	}
 	if err != nil || host == "" || port == "" || port == "0" {
 		return errors.New("allowed is udp://host:port, such as udp://127.0.0.1:2055")
 	}
@@ -117,6 +120,9 @@ socket of its own; towards 127.0.0.1 each gets an address of its own too.`,
 		}
 		if !o.quiet && (err == nil || p.sent > 0) {
 			fmt.Fprintf(c.ErrOrStderr(), "%d datagrams of %d exporters sent to %s\n", p.sent, len(p.conns), to)
+			if p.refused > 0 {
+				fmt.Fprintf(c.ErrOrStderr(), "at least %d of them were refused: nobody listens there\n", p.refused)
+			}
 		}
 		return err
 	})
@@ -124,12 +130,13 @@ socket of its own; towards 127.0.0.1 each gets an address of its own too.`,
 
 // replayer sends datagrams.
 type replayer struct {
-	to    *net.UDPAddr
-	pace  float64
-	now   bool
-	sent  uint64
-	conns map[netip.AddrPort]*net.UDPConn
-	hosts map[netip.Addr]int
+	to      *net.UDPAddr
+	pace    float64
+	now     bool
+	sent    uint64
+	refused uint64 // of those sent, as far as the system told
+	conns   map[netip.AddrPort]*net.UDPConn
+	hosts   map[netip.Addr]int
 
 	rewriter traffic.Rewriter
 }
@@ -186,12 +193,28 @@ func (p *replayer) file(ctx context.Context, c *cobra.Command, name string) erro
 		if err != nil {
 			return err
 		}
-		if _, err := conn.Write(g.Payload); err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+		if err := p.send(conn, g.Payload); err != nil {
 			return fmt.Errorf("send to %s: %w", p.to, err)
 		}
-		p.sent++
 	}
 	return nil
+}
+
+// send sends a datagram. That an earlier one found nobody listening is told by the
+// system in its place: it is counted, and the datagram sent all the same.
+func (p *replayer) send(conn *net.UDPConn, payload []byte) error {
+	for {
+		_, err := conn.Write(payload)
+		switch {
+		case err == nil:
+			p.sent++
+			return nil
+		case errors.Is(err, syscall.ECONNREFUSED) && p.refused < p.sent:
+			p.refused++
+		default:
+			return err
+		}
+	}
 }
 
 // sleepUntil waits for a point in time; a short wait is left to the next call.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +25,10 @@ type sinkOptions struct {
 	partitions     int32
 	retention      time.Duration
 	retentionBytes int64
+
+	embedded   bool             // there is a broker in the same process
+	properties kafka.Properties // of kafkaConfig
+	without    []string         // of them, those without effect
 }
 
 func defaultSinkOptions(to ...string) sinkOptions {
@@ -40,7 +45,7 @@ func defaultSinkOptions(to ...string) sinkOptions {
 func (o *sinkOptions) register(fs *pflag.FlagSet, prefix string) {
 	listVar(fs, &o.to, prefix+"to", "endpoint", checkSink, "send flow records here: kafka://host:9092/topic?…, kafka-ssl://…, file:PATH, stdout:, discard:; repeatable")
 	stringVar(fs, &o.kafkaConfig, prefix+"kafka-config", "Java client's properties `file` with further settings for Kafka")
-	sizeVar(fs, &o.queueBytes, prefix+"queue-bytes", 1<<20, maxInt64, "how much may wait for each Kafka")
+	sizeVar(fs, &o.queueBytes, prefix+"queue-bytes", 1<<20, 1<<40, "how much may wait for each Kafka")
 	durationVar(fs, &o.queueBlock, prefix+"queue-block", 0, time.Minute, "how long a full queue holds the sockets up before records are dropped and counted")
 	intVar(fs, &o.partitions, prefix+"partitions", 1, 10_000, "partitions of a topic that is created")
 	durationVar(fs, &o.retention, prefix+"retention", 0, maxDuration, "keep records of a topic that is created this long; 0 is for ever")
@@ -50,6 +55,25 @@ func (o *sinkOptions) register(fs *pflag.FlagSet, prefix string) {
 func (o *sinkOptions) check() error {
 	if len(o.to) == 0 {
 		return bad("to", "", "allowed is at least one endpoint")
+	}
+	if o.kafkaConfig != "" {
+		var err error
+		if o.properties, o.without, err = kafka.ReadProperties(o.kafkaConfig); err != nil {
+			return bad("kafka-config", o.kafkaConfig, err.Error())
+		}
+	}
+	var dial kafka.DialFunc
+	if o.embedded {
+		dial = func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }
+	}
+	for _, to := range o.to {
+		e, err := sink.Parse(to)
+		if err == nil {
+			err = e.Check(o.properties, dial)
+		}
+		if err != nil {
+			return bad("to", to, err.Error())
+		}
 	}
 	return nil
 }
@@ -62,16 +86,8 @@ func checkSink(s string) error {
 // openSinks opens all destinations. dial reaches the broker of the same process;
 // nil: there is none.
 func (o *sinkOptions) openSinks(s *service, topic string, stdout io.Writer, dial kafka.DialFunc) (sink.Fanout, error) {
-	var properties kafka.Properties
-	if o.kafkaConfig != "" {
-		p, without, err := kafka.ReadProperties(o.kafkaConfig)
-		if err != nil {
-			return nil, err
-		}
-		if len(without) > 0 {
-			s.log.Warn("properties without effect", "file", o.kafkaConfig, "names", without)
-		}
-		properties = p
+	if len(o.without) > 0 {
+		s.log.Warn("properties without effect", "file", o.kafkaConfig, "names", o.without)
 	}
 	var sinks sink.Fanout
 	for _, to := range o.to {
@@ -85,7 +101,7 @@ func (o *sinkOptions) openSinks(s *service, topic string, stdout io.Writer, dial
 				Block:      o.queueBlock,
 				Stdout:     stdout,
 				Kafka:      kafka.ClientConfig{Version: versionString()},
-				Properties: properties,
+				Properties: o.properties,
 				Logger:     s.log,
 			}
 			if e.Embedded() {

@@ -35,6 +35,7 @@ func defaultUpOptions() *upOptions {
 		collect: defaultCollectOptions("embedded:/" + flowsTopic),
 	}
 	o.broker.cfg.DataDir = ""
+	o.collect.sink.embedded = true
 	return o
 }
 

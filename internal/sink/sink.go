@@ -134,6 +134,25 @@ func (e Endpoint) parseKafka() (Endpoint, error) {
 	return e, nil
 }
 
+// Check finds what is wrong with an endpoint and the properties beside it that can
+// be found without the destination: no broker, a certificate that is not there.
+// dial is nil where there is no broker in the same process.
+func (e Endpoint) Check(properties kafka.Properties, dial kafka.DialFunc) error {
+	if e.scheme != "" {
+		return nil
+	}
+	k, err := e.kafka.With(properties)
+	if err != nil {
+		return err
+	}
+	cfg := kafka.ClientConfig{}
+	if k.Embedded {
+		cfg.Dial = dial
+	}
+	_, err = k.ClientOptions(cfg)
+	return err
+}
+
 // Embedded reports whether the endpoint is the broker of the same process.
 func (e Endpoint) Embedded() bool { return e.scheme == "" && e.kafka.Embedded }
 
