@@ -206,10 +206,16 @@ func (d *Decoder) byPort(e *exporter, dom *domain, port uint16, number uint32) *
 	}
 	returned := dom.displacedPort == int32(port)
 	if dom.port.Load() == noPort || !returned && dom.seq.continues(number) || len(dom.others) >= d.cfg.MaxPorts || !d.account(e, dom, domainOctets) {
+		// The run of numbers begins here, not when the datagram has been decoded:
+		// until then another port may come with another run.
+		if !dom.seq.started {
+			dom.seq = sequence{started: true, next: number}
+		}
 		dom.port.Store(int32(port))
 		return dom
 	}
 	other := newDomain(dom.key)
+	other.seq = sequence{started: true, next: number}
 	other.port.Store(int32(port))
 	other.parent, other.generation = dom, d.generation.Load()
 	if returned {

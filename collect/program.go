@@ -315,8 +315,14 @@ func etypeOf(a netip.Addr) uint64 {
 // ntpEpoch is the Unix epoch in seconds since 1900 (RFC 5905).
 const ntpEpoch = 2208988800
 
+// ntpToNs turns an NTP timestamp into ns since the Unix epoch. Seconds begin anew
+// in 2036: those below 2^31 are of the era after that (RFC 5905, 6).
 func ntpToNs(v uint64) uint64 {
-	return (v>>32-ntpEpoch)*1e9 + (v&0xffffffff)*1e9>>32
+	seconds := v >> 32
+	if seconds < 1<<31 {
+		seconds += 1 << 32
+	}
+	return (seconds-ntpEpoch)*1e9 + (v&0xffffffff)*1e9>>32
 }
 
 // uptimeToNs turns a sysUptime of 32 bits into ns since the epoch. sysUptime

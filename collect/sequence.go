@@ -35,14 +35,14 @@ func (s *sequence) observe(number, units uint32, known bool, c *counters) {
 	case gap < maxGap:
 		if !s.blind {
 			c.gaps.Add(1)
-			c.missing.Add(uint64(gap))
+			c.skipped.Add(uint64(gap))
 			s.ahead = min(s.ahead+gap, maxLate)
 		}
 	case s.next-number <= maxLate+units:
 		// Late or repeated: what was taken for missing has come after all, as
 		// far as something was missing.
 		if found := min(s.ahead, units); found > 0 {
-			c.missing.Add(-uint64(found))
+			c.recovered.Add(uint64(found))
 			s.ahead -= found
 		}
 		c.repeated.Add(1)

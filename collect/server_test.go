@@ -556,7 +556,7 @@ func TestServerLoad(t *testing.T) {
 			if st.Datagrams != sent.Datagrams || st.Bytes != sent.Bytes || st.Records != sent.Flows || st.Malformed != 0 {
 				t.Errorf("received %+v, sent %+v", st, sent)
 			}
-			if ds.Datagrams != sent.Datagrams || ds.Records != sent.Flows || ds.Gaps != 0 || ds.Missing != 0 || ds.Repeated != 0 || ds.Restarts != 0 || ds.MissingTemplates != 0 {
+			if ds.Datagrams != sent.Datagrams || ds.Records != sent.Flows || ds.Gaps != 0 || ds.Missing() != 0 || ds.Repeated != 0 || ds.Restarts != 0 || ds.MissingTemplates != 0 {
 				t.Errorf("decoded %+v", ds)
 			}
 			for n := range sent.Flows {

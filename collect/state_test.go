@@ -85,7 +85,7 @@ func TestRestart(t *testing.T) {
 	c = newCollector(t)
 	c.want(0, v10{sequence: 5_000_000}.with(byBytes))
 	c.want(1, v10{sequence: 0}.with(oneTwo))
-	if s := c.Stats().Total; s.Restarts != 1 || s.Missing != 0 || s.MissingTemplates != 0 {
+	if s := c.Stats().Total; s.Restarts != 1 || s.Missing() != 0 || s.MissingTemplates != 0 {
 		t.Errorf("stats are %+v", s)
 	}
 }
@@ -134,7 +134,7 @@ func TestSequence(t *testing.T) {
 	for _, tt := range tests {
 		check := func(version string, s collect.ExporterStats) {
 			t.Helper()
-			if got := (counts{s.Gaps, s.Missing, s.Repeated, s.Restarts}); got != tt.want {
+			if got := (counts{s.Gaps, s.Missing(), s.Repeated, s.Restarts}); got != tt.want {
 				t.Errorf("%s, %s: %+v, want %+v", tt.name, version, got, tt.want)
 			}
 		}
@@ -169,11 +169,11 @@ func TestSequenceOfRecords(t *testing.T) {
 	c.want(1, v10{sequence: 106}.with(set(256, flowRecord), set(300, flowRecord, flowRecord)))
 	c.want(1, v10{sequence: 109}.with(set(256, flowRecord)))
 	if s := c.Stats().Total; s.Gaps != 0 || s.MissingTemplates != 1 {
-		t.Errorf("%d gaps of %d, %d sets without template", s.Gaps, s.Missing, s.MissingTemplates)
+		t.Errorf("%d gaps of %d, %d sets without template", s.Gaps, s.Missing(), s.MissingTemplates)
 	}
 	c.want(1, v10{sequence: 120}.with(set(256, flowRecord)))
-	if s := c.Stats().Total; s.Gaps != 1 || s.Missing != 10 {
-		t.Errorf("%d gaps of %d, want 1 of 10", s.Gaps, s.Missing)
+	if s := c.Stats().Total; s.Gaps != 1 || s.Missing() != 10 {
+		t.Errorf("%d gaps of %d, want 1 of 10", s.Gaps, s.Missing())
 	}
 }
 

@@ -34,7 +34,7 @@ type counters struct {
 	datagrams, bytes, records, options, templates, counterSamples, otherSamples atomic.Uint64
 	malformed                                                                   [numReasons]atomic.Uint64
 	missingTemplates                                                            atomic.Uint64
-	gaps, missing, repeated, restarts                                           atomic.Uint64
+	gaps, skipped, recovered, repeated, restarts                                atomic.Uint64
 	templatesEvicted, domainsEvicted, optionsEvicted                            atomic.Uint64
 }
 
@@ -56,10 +56,11 @@ type ExporterStats struct {
 
 	// Of the protocol's sequence numbers, in its own unit: datagrams in NetFlow
 	// v9 and sFlow, records in v5, v7 and IPFIX.
-	Gaps     uint64 // times that numbers were skipped
-	Missing  uint64 // how many were skipped and did not come later
-	Repeated uint64 // datagrams that came again or late
-	Restarts uint64 // times that numbers began anew
+	Gaps      uint64 // times that numbers were skipped
+	Skipped   uint64 // how many were skipped
+	Recovered uint64 // how many of these came later after all
+	Repeated  uint64 // datagrams that came again or late
+	Restarts  uint64 // times that numbers began anew
 
 	TemplatesEvicted, DomainsEvicted, OptionsEvicted uint64 // entries lost to the bounds of tables
 }
@@ -77,7 +78,8 @@ func (c *counters) stats(addr netip.Addr, seen int64) ExporterStats {
 		OtherSamples:     c.otherSamples.Load(),
 		MissingTemplates: c.missingTemplates.Load(),
 		Gaps:             c.gaps.Load(),
-		Missing:          c.missing.Load(),
+		Skipped:          c.skipped.Load(),
+		Recovered:        c.recovered.Load(),
 		Repeated:         c.repeated.Load(),
 		Restarts:         c.restarts.Load(),
 		TemplatesEvicted: c.templatesEvicted.Load(),
@@ -89,6 +91,10 @@ func (c *counters) stats(addr netip.Addr, seen int64) ExporterStats {
 	}
 	return s
 }
+
+// Missing returns how much is missing by sequence numbers: what was skipped and
+// has not come since. It never exceeds Skipped, whenever the two were read.
+func (s *ExporterStats) Missing() uint64 { return s.Skipped - min(s.Recovered, s.Skipped) }
 
 // Add adds the counts of o to those of s.
 func (s *ExporterStats) Add(o ExporterStats) {
@@ -102,7 +108,8 @@ func (s *ExporterStats) Add(o ExporterStats) {
 	s.OtherSamples += o.OtherSamples
 	s.MissingTemplates += o.MissingTemplates
 	s.Gaps += o.Gaps
-	s.Missing += o.Missing
+	s.Skipped += o.Skipped
+	s.Recovered += o.Recovered
 	s.Repeated += o.Repeated
 	s.Restarts += o.Restarts
 	s.TemplatesEvicted += o.TemplatesEvicted

@@ -153,7 +153,7 @@ func reportDecode(w io.Writer, s collect.ExporterStats, others uint64) {
 		add(s.Malformed[r], "datagrams with trouble ("+r.String()+")")
 	}
 	add(s.MissingTemplates, "data sets without a template")
-	add(s.Missing, "missing by sequence numbers")
+	add(s.Missing(), "missing by sequence numbers")
 	add(others, "packets that are no UDP datagram")
 	for _, t := range trouble {
 		fmt.Fprintln(w, t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -140,7 +141,7 @@ In another terminal, see their flows arrive:
 Any Kafka client can read topic flows at %[3]s.
 Your own exporters can send NetFlow, IPFIX and sFlow to UDP ports %[4]s.
 
-`, c.Root().CommandPath(), kafka, broker, ports(o.collect.listen))
+`, os.Args[0], kafka, broker, ports(o.collect.listen))
 }
 
 // ports lists the ports of addresses to listen on.

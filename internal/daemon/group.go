@@ -127,7 +127,7 @@ func (g *Group) stop(started []*running) (errs []error) {
 				if r.err != nil && !errors.Is(r.err, context.Canceled) {
 					errs = append(errs, r.err)
 				}
-			case <-ctx.Done():
+			case <-late(ctx):
 				errs = append(errs, fmt.Errorf("%s %w", r.Name, ErrNotStopped))
 				continue
 			}
@@ -142,17 +142,17 @@ func (g *Group) stop(started []*running) (errs []error) {
 			if err != nil {
 				errs = append(errs, err)
 			}
-		case <-ctx.Done():
-			// Stop may have seen the same deadline and be about to say so.
-			select {
-			case err := <-stopped:
-				if err != nil {
-					errs = append(errs, err)
-				}
-			case <-time.After(100 * time.Millisecond):
-				errs = append(errs, fmt.Errorf("%s %w", r.Name, ErrNotStopped))
-			}
+		case <-late(ctx):
+			errs = append(errs, fmt.Errorf("%s %w", r.Name, ErrNotStopped))
 		}
 	}
 	return errs
+}
+
+// late is closed a moment after ctx is done: a part that has nothing left to do,
+// or sees the same deadline and is about to say so, gets to its end.
+func late(ctx context.Context) <-chan struct{} {
+	c := make(chan struct{})
+	context.AfterFunc(ctx, func() { time.AfterFunc(100*time.Millisecond, func() { close(c) }) })
+	return c
 }

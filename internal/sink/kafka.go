@@ -24,6 +24,7 @@ type kafkaSink struct {
 	client   *kgo.Client
 	log      *slog.Logger
 	watch    *kafka.Watch
+	links    links
 	limit    int64
 	block    time.Duration
 	refused  atomic.Uint64
@@ -72,15 +73,16 @@ func openKafka(e Endpoint, cfg Config) (Sink, error) {
 	// Ours come first: what the user sets wins.
 	opts = append([]kgo.Opt{kgo.ProducerLinger(50 * time.Millisecond), kgo.MaxBufferedRecords(maxBufferedRecords)}, opts...)
 	watch := kafka.NewWatch(k, cfg.Logger)
-	opts = append(opts, kgo.DefaultProduceTopic(topic), kgo.UnknownTopicRetries(-1), kgo.WithHooks(watch))
+	s := &kafkaSink{
+		endpoint: e, topic: topic, log: cfg.Logger, watch: watch,
+		limit: cfg.QueueBytes, block: cfg.Block, room: make(chan struct{}),
+	}
+	opts = append(opts, kgo.DefaultProduceTopic(topic), kgo.UnknownTopicRetries(-1), kgo.WithHooks(watch, &s.links))
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e, err)
 	}
-	s := &kafkaSink{
-		endpoint: e, topic: topic, client: client, log: cfg.Logger, watch: watch,
-		limit: cfg.QueueBytes, block: cfg.Block, room: make(chan struct{}),
-	}
+	s.client = client
 	s.chunks.New = func() any { return newChunk(s) }
 	s.ensure = func(ctx context.Context) error {
 		_, err := kafka.EnsureTopic(ctx, client, topic, cfg.Partitions, cfg.Topics)
@@ -127,6 +129,9 @@ func (s *kafkaSink) Ready() error {
 	}
 	if s.dropping.Load() && !s.hasRoom() {
 		return errors.New("queue is full, records are dropped")
+	}
+	if s.links.any() {
+		return nil
 	}
 	return s.watch.Err()
 }

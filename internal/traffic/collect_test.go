@@ -43,7 +43,7 @@ func TestCollect(t *testing.T) {
 	devices := map[netip.Addr]traffic.Stats{}
 	for _, x := range decoder.Stats().Exporters {
 		devices[x.Exporter] = traffic.Stats{Datagrams: x.Datagrams, Bytes: x.Bytes, Flows: x.Records, Options: x.Options, Counters: x.CounterSamples}
-		if x.Gaps+x.Missing+x.Repeated+x.Restarts+x.MissingTemplates != 0 {
+		if x.Gaps+x.Missing()+x.Repeated+x.Restarts+x.MissingTemplates != 0 {
 			t.Errorf("%v: %+v", x.Exporter, x)
 		}
 	}
