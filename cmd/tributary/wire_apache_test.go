@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tributary-net/tributary/internal/captures"
+	"github.com/tributary-net/tributary/internal/traffic"
+)
+
+// apacheCluster is Apache Kafka on this machine.
+type apacheCluster struct {
+	dir     string
+	port    int // of the first node
+	brokers string
+}
+
+// kafkaScript runs scripts/kafka.sh. What it writes goes to a file: the nodes that
+// it starts keep a pipe open.
+func kafkaScript(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	var stderr bytes.Buffer
+	c := exec.Command(filepath.Join(moduleRoot(t), "scripts", "kafka.sh"), args...)
+	c.Stdout, c.Stderr, c.WaitDelay = out, &stderr, time.Second
+	if err := c.Run(); err != nil && c.ProcessState != nil && !c.ProcessState.Success() {
+		t.Fatalf("kafka.sh %s: %v: %s", args[0], err, stderr.String())
+	}
+	b, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// freePorts returns a port that is free, and so are those at the given distances.
+func freePorts(t *testing.T, distances ...int) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		free := port < 65000
+		for _, d := range distances {
+			if other, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+d)); err == nil {
+				other.Close()
+			} else {
+				free = false
+			}
+		}
+		l.Close()
+		if free {
+			return port
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+// startApache starts a cluster. extra is given the port of the first node and
+// returns more properties for all nodes; format are more arguments for the command
+// that formats.
+func startApache(t *testing.T, nodes int, extra func(port int) string, format ...string) *apacheCluster {
+	t.Helper()
+	if _, err := exec.LookPath("java"); err != nil || os.Getenv("KAFKA_LIBS") == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("KAFKA_LIBS (scripts/kafka.sh libs) and java are missing")
+		}
+		t.Skip("needs java, and Apache Kafka in KAFKA_LIBS: KAFKA_LIBS=$(scripts/kafka.sh libs)")
+	}
+	c := &apacheCluster{dir: t.TempDir(), port: freePorts(t, 1, 2, 10, 11, 20, 21)}
+	for name, text := range map[string]string{"extra.properties": extra(c.port), "format.args": strings.Join(format, "\n") + "\n"} {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		// What is left of its data is not needed: there is nothing to wait for.
+		for n := range nodes {
+			c.kill(t, int32(n+1))
+		}
+		kafkaScript(t, "stop", c.dir)
+	})
+	c.brokers = kafkaScript(t, "start", c.dir, strconv.Itoa(nodes), strconv.Itoa(c.port))
+	return c
+}
+
+// kill kills a node, if it still runs.
+func (c *apacheCluster) kill(t *testing.T, node int32) {
+	t.Helper()
+	file := filepath.Join(c.dir, fmt.Sprintf("n%d.pid", node))
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		t.Error(err)
+	}
+	if err := os.Remove(file); err != nil { // the number may become another's
+		t.Error(err)
+	}
+}
+
+// selfSigned writes a certificate for 127.0.0.1, as a Java key store in PEM and by
+// itself.
+func selfSigned(t *testing.T) (store, cert string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "127.0.0.1"}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	k := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	dir := t.TempDir()
+	store, cert = filepath.Join(dir, "store.pem"), filepath.Join(dir, "cert.pem")
+	for name, b := range map[string][]byte{store: append(k, c...), cert: c} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return store, cert
+}
+
+// TestWireApacheKafka is the whole way through Apache Kafka: in plain text, and as
+// a Java client's properties file says, over TLS and SASL. Java's console consumer
+// and ours read the same flow records.
+func TestWireApacheKafka(t *testing.T) {
+	check := flowChecker(t)
+	store, cert := selfSigned(t)
+	cluster := startApache(t, 1, func(port int) string {
+		return fmt.Sprintf(`
+listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d,SASL_SSL://127.0.0.1:%[3]d
+advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d,SASL_SSL://127.0.0.1:%[3]d
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+ssl.keystore.type=PEM
+ssl.keystore.location=%[4]s
+`, port, port+1, port+2, store)
+	}, "--add-scram", "SCRAM-SHA-512=[name=collector,password=it's=a;secret]")
+	properties := filepath.Join(t.TempDir(), "client.properties")
+	if err := os.WriteFile(properties, fmt.Appendf(nil, `
+bootstrap.servers=127.0.0.1:%d
+security.protocol=SASL_SSL
+sasl.mechanism=SCRAM-SHA-512
+sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \
+  username="collector" password="it's=a;secret";
+ssl.truststore.type=PEM
+ssl.truststore.location=%s
+compression.type=snappy
+`, cluster.port+2, cert), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	capture := filepath.Join(captures.Dir(t), "flows", "nf9-softflowd-synscan-gen.pcap")
+	const flows = 2002
+	collector, address := startCollect(t, "--to", "kafka://"+cluster.brokers+"/json?format=json", "--to", "kafka://"+cluster.brokers+"?compression.type=zstd&acks=1")
+	secure, secureAddress := startCollect(t, "--to", "kafka:///secure?format=packed", "--kafka-config", properties)
+	for _, to := range []string{address, secureAddress} {
+		tributary(t, "replay", "-r", capture, "--to", "udp://"+to, "--pace", "20k/s", "--quiet")
+	}
+	collector.ready(t)
+	secure.ready(t)
+	collector.stop(t)
+	secure.stop(t)
+	consume := func(t *testing.T, args ...string) []byte {
+		return tributary(t, append([]string{"consume", "--from-beginning", "--exit-at-end", "--decode"}, args...)...)
+	}
+	t.Run("console consumer", func(t *testing.T) {
+		out := kafkaScript(t, "run", "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", cluster.brokers,
+			"--topic", "json", "--from-beginning", "--max-messages", strconv.Itoa(flows), "--timeout-ms", "20000")
+		check(t, capture, []byte(out))
+	})
+	t.Run("json", func(t *testing.T) { check(t, capture, consume(t, "json", "--kafka", "kafka://"+cluster.brokers)) })
+	t.Run("protobuf", func(t *testing.T) { check(t, capture, consume(t, "flows", "--kafka", "kafka://"+cluster.brokers)) })
+	t.Run("secure", func(t *testing.T) {
+		check(t, capture, consume(t, "secure", "--kafka", "kafka://", "--kafka-config", properties))
+	})
+	t.Run("wrong password", func(t *testing.T) {
+		c, _ := startCollect(t, "--to", fmt.Sprintf("kafka-ssl://127.0.0.1:%d/secure?ssl.ca.location=%s&sasl.mechanism=SCRAM-SHA-512&sasl.username=collector&sasl.password=wrong", cluster.port+2, cert), "--grace", "1s")
+		eventually(t, "the log says why it is not ready", func() bool { return strings.Contains(c.log(), "SASL_AUTHENTICATION_FAILED") })
+		if status, body := c.get(t, "/readyz"); status != 503 {
+			t.Errorf("/readyz answers %d: %s", status, body)
+		}
+		if strings.Contains(c.log(), "wrong") {
+			t.Error("the log has the password")
+		}
+		c.stop(t) // nothing is lost
+	})
+}
+
+// TestWireApacheLeaderKilled: one node of three, which leads a partition, is killed
+// while flows arrive. Nothing is missing and nothing comes twice.
+func TestWireApacheLeaderKilled(t *testing.T) {
+	cluster := startApache(t, 3, func(int) string {
+		return `
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+min.insync.replicas=2
+`
+	})
+	collector, to := startCollect(t, "--to", "kafka://"+cluster.brokers+"/flows?compression.type=lz4")
+	collector.ready(t)
+	const flows = 100_000
+	loading := startLoad(t, to, traffic.LoadConfig{Rate: 20_000, Flows: flows, Exporters: 3})
+	eventually(t, "flows arrive", func() bool { return account(t, collector).sink("delivered") > flows/10 })
+
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(cluster.brokers, ",")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	topics, err := kadm.NewClient(cl).ListTopics(t.Context(), "flows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	partition := topics["flows"].Partitions[0]
+	if len(partition.Replicas) != 3 {
+		t.Fatalf("partition 0 has replicas %v, want 3", partition.Replicas)
+	}
+	cluster.kill(t, partition.Leader)
+	m := loading.wait(t, collector)
+	eventually(t, "everything is delivered", func() bool { m = account(t, collector); return m.sum("tributary_sink_in_flight_records") == 0 })
+	if m.sink("dropped")+m.sink("refused") > 0 {
+		t.Errorf("%d records dropped and %d refused", m.sink("dropped"), m.sink("refused"))
+	}
+	collector.ready(t) // two nodes are enough
+	collector.stop(t)
+	got := topicFlows(t, cluster.brokers, "flows")
+	got.once(t, 0, flows, m.kernelDrops() == 0)
+	if uint64(len(got)) != m.sink("written") {
+		t.Errorf("%d flows came, %d were written", len(got), m.sink("written"))
+	}
+}
