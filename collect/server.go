@@ -283,24 +283,24 @@ func (w *worker) run(ctx context.Context) error {
 			if err := sink.Flush(ctx); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("flush flow records: %w", err)
 			}
-			w.pause(n)
+			w.pause()
 		}
 	}
 }
 
-// pauseTime is how long a worker waits for more datagrams to come together:
-// waking up costs as much as decoding several of them.
+// pauseTime is how long datagrams may come together at most: waking up costs as
+// much as decoding several of them.
 const pauseTime = 10 * time.Millisecond
 
 // pauseBuffer is how large the receive buffer has to be for that: what a fast
 // exporter sends in the meantime has to fit.
 const pauseBuffer = 4 << 20
 
-// pause waits a moment after a read that found fewer than half of what it could
-// take.
-func (w *worker) pause(n int) {
-	if n < w.socket.batch()/2 && w.pauses && !w.stopping.Load() {
-		time.Sleep(pauseTime)
+// pause waits after a read that left nothing behind. All workers wake up at the
+// same times: it is the first to do so that costs most.
+func (w *worker) pause() {
+	if w.pauses && !w.stopping.Load() {
+		time.Sleep(pauseTime - time.Duration(time.Now().UnixNano())%pauseTime)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -18,14 +20,22 @@ import (
 // socket is one UDP socket from which datagrams are received many at a time
 // (recvmmsg), each with the time the kernel took it and the count of those that
 // the kernel had to drop (SO_RXQ_OVFL).
+//
+// It is not one of those that the runtime's poller watches, because the poller
+// is woken by every datagram, whether somebody waits for it or not. Receiving
+// blocks a thread.
 type socket struct {
-	conn    *net.UDPConn
-	raw     syscall.RawConn
+	fd      int
+	local   netip.AddrPort
 	headers []mmsghdr
 	slots   []slot
-	read    func(fd uintptr) bool // made once, so that receiving allocates nothing
-	n       int
-	err     error
+	skip    int // slots of the last receive that hold no datagram
+
+	stopping atomic.Bool
+	until    time.Time // when a socket that stops has had its time; zero: none set
+
+	mu     sync.RWMutex // fd is not closed while somebody asks about the socket
+	closed bool
 }
 
 // mmsghdr is the kernel's struct mmsghdr.
@@ -104,12 +114,24 @@ func setOptions(fd, receiveBuffer int) error {
 	return nil
 }
 
+// newSocket takes over what conn has opened.
 func newSocket(conn *net.UDPConn, batch int) (*socket, error) {
+	defer conn.Close()
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{conn: conn, raw: raw, headers: make([]mmsghdr, batch), slots: make([]slot, batch)}
+	s := &socket{local: conn.LocalAddr().(*net.UDPAddr).AddrPort(), headers: make([]mmsghdr, batch), slots: make([]slot, batch)}
+	e := raw.Control(func(fd uintptr) {
+		if s.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			err = os.NewSyscallError("fcntl", err)
+			return
+		}
+		err = os.NewSyscallError("setnonblock", unix.SetNonblock(s.fd, false))
+	})
+	if err = errors.Join(e, err); err != nil {
+		return nil, err
+	}
 	for i := range s.slots {
 		sl := &s.slots[i]
 		sl.buf = make([]byte, maxDatagram)
@@ -121,45 +143,52 @@ func newSocket(conn *net.UDPConn, batch int) (*socket, error) {
 		h.Name = (*byte)(unsafe.Pointer(&sl.name))
 		h.Control = &sl.control[0]
 	}
-	s.read = s.readOnce
 	return s, nil
 }
 
 // receive waits for datagrams and reads as many as there are, up to the batch.
+// Once interrupted it no longer waits: when there are none, or the time for them
+// is over, it returns os.ErrDeadlineExceeded.
 func (s *socket) receive() (int, error) {
-	if err := s.raw.Read(s.read); err != nil {
-		return 0, err
-	}
-	return s.n, s.err
-}
-
-func (s *socket) readOnce(fd uintptr) bool {
 	for i := range s.headers {
 		s.headers[i].hdr.Namelen = unix.SizeofSockaddrInet6
 		s.headers[i].hdr.SetControllen(len(s.slots[i].control))
 	}
 	for {
-		n, _, e := syscall.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.headers[0])), uintptr(len(s.headers)), unix.MSG_DONTWAIT, 0, 0)
+		flags := uintptr(unix.MSG_WAITFORONE)
+		if s.stopping.Load() {
+			if !s.until.IsZero() && time.Now().After(s.until) {
+				return 0, os.ErrDeadlineExceeded
+			}
+			flags = unix.MSG_DONTWAIT
+		}
+		n, _, e := syscall.Syscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.headers[0])), uintptr(len(s.headers)), flags, 0, 0)
 		switch e {
 		case 0:
-			s.n, s.err = int(n), nil
-			return true
+			// A call that interrupt woke comes back with one that is from nobody.
+			s.skip = 0
+			if s.headers[0].hdr.Namelen == 0 {
+				s.skip = 1
+			}
+			if int(n) > s.skip {
+				return int(n) - s.skip, nil
+			}
+			s.headers[0].hdr.Namelen = unix.SizeofSockaddrInet6
+			s.headers[0].hdr.SetControllen(len(s.slots[0].control))
 		case syscall.EINTR:
-			continue
 		case syscall.EAGAIN:
-			return false
+			return 0, os.ErrDeadlineExceeded
 		case syscall.ECONNREFUSED:
-			continue // an ICMP error for something we never sent; the next call reads on
+			// An ICMP error for something we never sent; the next call reads on.
 		default:
-			s.n, s.err = 0, os.NewSyscallError("recvmmsg", e)
-			return true
+			return 0, os.NewSyscallError("recvmmsg", e)
 		}
 	}
 }
 
 // datagram returns the i-th datagram of the last receive.
 func (s *socket) datagram(i int, d *received) {
-	h, sl := &s.headers[i], &s.slots[i]
+	h, sl := &s.headers[s.skip+i], &s.slots[s.skip+i]
 	d.payload = sl.buf[:h.len]
 	d.truncated = h.hdr.Flags&unix.MSG_TRUNC != 0
 	port := sl.name.Port<<8 | sl.name.Port>>8 // network order
@@ -189,10 +218,31 @@ func (s *socket) datagram(i int, d *received) {
 	}
 }
 
-func (s *socket) address() netip.AddrPort { return s.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
-func (s *socket) interrupt()              { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) }
-func (s *socket) resume(t time.Time)      { _ = s.conn.SetReadDeadline(t) }
-func (s *socket) close() error            { return s.conn.Close() }
+func (s *socket) address() netip.AddrPort { return s.local }
+
+// interrupt wakes whoever waits in receive. Linux complains that the socket is not
+// connected, and does it all the same.
+func (s *socket) interrupt() {
+	s.stopping.Store(true)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.closed {
+		_ = unix.Shutdown(s.fd, unix.SHUT_RD)
+	}
+}
+
+// resume lets an interrupted socket receive what waits in it until t.
+func (s *socket) resume(t time.Time) { s.until = t }
+
+func (s *socket) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return net.ErrClosed
+	}
+	s.closed = true
+	return os.NewSyscallError("close", unix.Close(s.fd))
+}
 
 // Indexes into the array of SO_MEMINFO (linux/sock_diag.h).
 const (
@@ -204,19 +254,21 @@ const (
 // queue returns how much memory the datagrams that wait in the socket take, how
 // much they may take, and how many the kernel has dropped, in all.
 func (s *socket) queue() (used, limit int, drops uint32, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return 0, 0, 0, net.ErrClosed
+	}
 	var info [memInfoLen]uint32
 	size := uint32(len(info) * 4)
-	e := s.raw.Control(func(fd uintptr) {
-		if limit, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF); err != nil {
-			return
-		}
-		_, _, errno := syscall.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+	if limit, err = unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF); err == nil {
+		_, _, errno := syscall.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
 			uintptr(unsafe.Pointer(&info[0])), uintptr(unsafe.Pointer(&size)), 0)
 		if errno != 0 {
 			err = os.NewSyscallError("getsockopt SO_MEMINFO", errno)
 		}
-	})
-	if err = errors.Join(e, err); err != nil {
+	}
+	if err != nil {
 		return 0, 0, 0, fmt.Errorf("receive queue of %s: %w", s.address(), err)
 	}
 	return int(info[memInfoReceive]), limit, info[memInfoDrops], nil
