@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -215,16 +216,41 @@ func newTopicsDelete(k *kafkaOptions) *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 	}, o, func(ctx context.Context, _ io.Writer, cl *kgo.Client, args []string) error {
 		return each(args, func(topic string) error {
-			r, err := kadm.NewClient(cl).DeleteTopic(ctx, topic)
+			admin := kadm.NewClient(cl)
+			r, err := admin.DeleteTopic(ctx, topic)
 			if err == nil {
 				err = r.Err
 			}
-			if err == nil || o.ifExists && errors.Is(err, kerr.UnknownTopicOrPartition) {
+			if err == nil {
+				return untilGone(ctx, admin, topic)
+			}
+			if o.ifExists && errors.Is(err, kerr.UnknownTopicOrPartition) {
 				return nil
 			}
 			return fmt.Errorf("delete topic %s: %w%s", topic, err, parenthesis(r.ErrMessage))
 		})
 	})
+}
+
+// untilGone waits until the brokers no longer list a topic that has been deleted:
+// a cluster takes a moment to tell all of them.
+func untilGone(ctx context.Context, admin *kadm.Client, topic string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
+		topics, err := admin.ListTopics(ctx, topic)
+		if err != nil {
+			return fmt.Errorf("look whether topic %s is deleted: %w", topic, err)
+		}
+		if t, ok := topics[topic]; !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("topic %s is marked for deletion, but still listed", topic)
+		case <-time.After(wait):
+		}
+	}
 }
 
 func parenthesis(s string) string {
