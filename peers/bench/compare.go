@@ -49,7 +49,6 @@ var paths = []path{
 		peers: []contestant{
 			{&ours, 400e3, ""},
 			{&goflow2, 12e3, ""},
-			{&nfacctd, 100e3, ""},
 		},
 	},
 	{
@@ -130,7 +129,7 @@ func (b *bench) compare(ctx context.Context, p *path, kafka *brokerProcess) erro
 	var peers []contestant
 	for _, c := range p.peers {
 		// nfacctd has to be waited for longest.
-		skip := b.quick && c.collector == &nfacctd && p.output != toProtobuf
+		skip := b.quick && c.collector == &nfacctd && p.output == toKafka
 		if b.available(c.collector) && !skip {
 			peers = append(peers, c)
 		}

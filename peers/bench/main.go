@@ -49,14 +49,14 @@ func run() error {
 	var o options
 	fs := pflag.NewFlagSet("bench", pflag.ContinueOnError)
 	fs.IntVar(&o.rounds, "rounds", 3, "rounds, in each of which every peer has its turn")
-	fs.Float64Var(&o.seconds, "seconds", 3, "how long a turn sends")
+	fs.Float64Var(&o.seconds, "seconds", 2, "how long a turn sends")
 	fs.StringSliceVar(&o.only, "only", nil, "only paths whose name contains one of these, such as json,kafka,rate,1KB")
 	fs.BoolVar(&o.quick, "quick", false, "one round of one second, and the most important paths only")
 	fs.BoolVar(&o.check, "check", false, "exit with status 1 when a bar is missed")
 	fs.StringVar(&o.tributary, "tributary", "", "binary to measure (default: built from this checkout)")
 	fs.StringVar(&o.goflow2, "goflow2", "", "goflow2 binary (default: built from the version in go.mod)")
 	fs.StringVar(&o.nfacctd, "nfacctd", "nfacctd", "nfacctd binary")
-	fs.Float64Var(&o.gigabytes, "gigabytes", 1, "how much a turn produces to a broker, in 10^9 bytes")
+	fs.Float64Var(&o.gigabytes, "gigabytes", 0.7, "how much a turn produces to a broker, in 10^9 bytes")
 	fs.StringVar(&o.data, "data", "/dev/shm", "where brokers keep their data: a file system in memory")
 	fs.Usage = func() {
 		fmt.Fprintf(os.Stderr, "Usage: go run ./bench [collectors|brokers] [flags]\n\n%s", fs.FlagUsages())
