@@ -40,6 +40,8 @@ func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command("tributary", args...), ended: make(chan struct{}), news: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
+	// Under the race detector every process would sleep for a second at its end.
+	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = &p.stdout, p, time.Second
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -198,14 +198,24 @@ const (
 
 // enqueue counts a chunk in the queue; false when there is no room for it.
 func (s *kafkaSink) enqueue() bool {
-	if s.queued.Add(chunkCost) > s.limit {
-		s.queued.Add(-chunkCost)
-		if s.dropping.Load() || !s.wait() {
-			return false
-		}
+	if !s.reserve() && (s.dropping.Load() || !s.wait()) {
+		return false
 	}
 	s.recovered()
 	return true
+}
+
+// reserve takes room for a chunk, if there is any.
+func (s *kafkaSink) reserve() bool {
+	for {
+		queued := s.queued.Load()
+		if queued+chunkCost > s.limit {
+			return false
+		}
+		if s.queued.CompareAndSwap(queued, queued+chunkCost) {
+			return true
+		}
+	}
 }
 
 // recovered ends dropping: there is room.
@@ -235,10 +245,9 @@ func (s *kafkaSink) wait() bool {
 		s.mu.Lock()
 		room := s.room
 		s.mu.Unlock()
-		if s.queued.Add(chunkCost) <= s.limit {
+		if s.reserve() {
 			return true
 		}
-		s.queued.Add(-chunkCost)
 		select {
 		case <-room:
 		case <-timer.C:

@@ -103,8 +103,8 @@ func watch(t *testing.T, s sink.Sink) (stop func()) {
 				t.Errorf("%d records were decided on, but only %d written: %+v", decided, st.Written, st)
 				return
 			}
-			if st.QueueLimit > 0 && st.QueueBytes < 0 {
-				t.Errorf("%d octets in the queue", st.QueueBytes)
+			if st.QueueLimit > 0 && (st.QueueBytes < 0 || st.QueueBytes > st.QueueLimit) {
+				t.Errorf("%d octets in a queue of %d", st.QueueBytes, st.QueueLimit)
 				return
 			}
 			select {
