@@ -56,7 +56,7 @@ func run() error {
 	fs.StringVar(&o.tributary, "tributary", "", "binary to measure (default: built from this checkout)")
 	fs.StringVar(&o.goflow2, "goflow2", "", "goflow2 binary (default: built from the version in go.mod)")
 	fs.StringVar(&o.nfacctd, "nfacctd", "nfacctd", "nfacctd binary")
-	fs.Float64Var(&o.gigabytes, "gigabytes", 0.7, "how much a turn produces to a broker, in 10^9 bytes")
+	fs.Float64Var(&o.gigabytes, "gigabytes", 0.5, "how much a turn produces to a broker, in 10^9 bytes")
 	fs.StringVar(&o.data, "data", "/dev/shm", "where brokers keep their data: a file system in memory")
 	fs.Usage = func() {
 		fmt.Fprintf(os.Stderr, "Usage: go run ./bench [collectors|brokers] [flags]\n\n%s", fs.FlagUsages())
@@ -136,15 +136,18 @@ func (o *options) build(ctx context.Context, dir string) error {
 	for _, t := range []struct {
 		binary *string
 		pkg    string
+		module string // folder of the module whose dependencies count
 	}{
-		{&o.tributary, "github.com/tributary-net/tributary/cmd/tributary"},
-		{&o.goflow2, "github.com/netsampler/goflow2/v2/cmd/goflow2"},
+		{&o.tributary, "github.com/tributary-net/tributary/cmd/tributary", ".."},
+		{&o.goflow2, "github.com/netsampler/goflow2/v2/cmd/goflow2", "."},
 	} {
 		if *t.binary != "" {
 			continue
 		}
 		*t.binary = filepath.Join(dir, filepath.Base(t.pkg))
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", *t.binary, t.pkg).CombinedOutput(); err != nil {
+		build := exec.CommandContext(ctx, "go", "build", "-o", *t.binary, t.pkg)
+		build.Dir = t.module
+		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", t.pkg, err, out)
 		}
 	}

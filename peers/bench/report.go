@@ -99,6 +99,20 @@ func (b *bench) report(p *path, peers []contestant, results [][]result) {
 		}
 	}
 	t.Flush()
+	for i, c := range peers {
+		if c.note != sameRate {
+			continue
+		}
+		for j, d := range peers {
+			if d.collector == &goflow2 {
+				same := over(cost[j], cost[i])
+				fmt.Printf("  At the same rate goflow2 takes %s times as much.\n", same)
+				if p.ratio > 0 {
+					b.bars = append(b.bars, bar{p.name + ": times less than goflow2 at the same rate", same.median, p.ratio, false})
+				}
+			}
+		}
+	}
 }
 
 // verdict prints what was to be reached and what was.
