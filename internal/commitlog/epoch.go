@@ -2,11 +2,12 @@ package commitlog
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
 
-// maxEpoch is beyond any epoch that came about by restarts; a larger one is damage, and has no successor to go on with.
+// maxEpoch is beyond any epoch that came about by restarts: in a batch it is damage, since no CRC is over it there.
 const maxEpoch = 1 << 30
 
 const fileEpochs = "leader-epoch-checkpoint"
@@ -25,6 +26,16 @@ func (e epochs) latest() int32 {
 		return 0
 	}
 	return e[len(e)-1].epoch
+}
+
+// at is the epoch that wrote an offset; not ok when that was before the history begins.
+func (e epochs) at(offset int64) (epoch int32, ok bool) {
+	for _, x := range slices.Backward(e) {
+		if x.start <= offset {
+			return x.epoch, true
+		}
+	}
+	return 0, false
 }
 
 // assign begins an epoch at an offset. Epochs that would have begun there or later have written nothing that is left.
@@ -92,7 +103,7 @@ func decodeEpochs(b []byte) (epochs, error) {
 		if _, err := fmt.Sscanf(line, "%d %d", &x.epoch, &x.start); err != nil {
 			return nil, fmt.Errorf("line %q: %w", line, err)
 		}
-		if n := len(e); x.epoch < 0 || x.epoch > maxEpoch || x.start < 0 || n > 0 && (x.epoch <= e[n-1].epoch || x.start < e[n-1].start) {
+		if n := len(e); x.epoch < 0 || x.epoch == math.MaxInt32 || x.start < 0 || n > 0 && (x.epoch <= e[n-1].epoch || x.start < e[n-1].start) {
 			return nil, fmt.Errorf("line %q is out of order", line)
 		}
 		e = append(e, x)

@@ -59,6 +59,7 @@ type recovery struct {
 	snapshots []int64
 	segments  []*segment
 	maxEpoch  int32 // largest epoch in a batch looked at
+	known     bool  // the history of epochs could be read
 }
 
 // openLog brings one log back. A nil error comes with a log; with an error whatever was opened is closed again.
@@ -84,7 +85,7 @@ func (r *recovery) run(clean bool, point, start int64) error {
 	if err != nil {
 		r.dir.cfg.Logger.Warn("topic id not known", "topic", r.topic, "partition", r.partition, "err", err)
 	}
-	epochsKnown := r.readEpochs()
+	r.known = r.readEpochs()
 
 	// Segments that retention was about to remove when it was interrupted.
 	for len(r.bases) > 1 && r.bases[1] <= start {
@@ -142,7 +143,7 @@ func (r *recovery) run(clean bool, point, start int64) error {
 		}
 		clean = false
 	}
-	if err := r.settleEpochs(clean, epochsKnown, end); err != nil {
+	if err := r.settleEpochs(clean, end); err != nil {
 		return err
 	}
 	r.low.Store(start)
@@ -449,7 +450,9 @@ func (r *recovery) rebuild(s *segment, expect int64, visit func(header)) (damage
 		if s.firstAppend.IsZero() {
 			s.firstAppend = earlier(time.UnixMilli(h.maxTimestamp()), r.now)
 		}
-		r.maxEpoch = max(r.maxEpoch, h.leaderEpoch())
+		if err := r.mendEpoch(s, h, whole); err != nil {
+			return false, err
+		}
 		if visit != nil {
 			visit(h)
 		}
@@ -465,6 +468,25 @@ func (r *recovery) rebuild(s *segment, expect int64, visit func(header)) (damage
 	}
 	r.dir.cfg.Logger.Warn("segment damaged", "topic", r.topic, "partition", r.partition, "segment", s.base, "position", whole, "bytes", size-whole, "offset", next, "err", why)
 	return true, nil
+}
+
+// mendEpoch notes the leader epoch of a batch. No CRC is over it, but the history that began each epoch was durable
+// before the first batch of it was written: where the two disagree the batch is damaged, and gets the epoch it had.
+func (r *recovery) mendEpoch(s *segment, h header, pos int64) error {
+	epoch := h.leaderEpoch()
+	if wrote, ok := r.Log.epochs.at(h.baseOffset()); r.known && ok && wrote != epoch {
+		r.dir.cfg.Logger.Warn("leader epoch of a batch damaged", "topic", r.topic, "partition", r.partition, "offset", h.baseOffset(), "found", epoch, "epoch", wrote)
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], uint32(wrote))
+		if _, err := s.f.WriteAt(b[:], pos+posLeaderEpoch); err != nil {
+			return err
+		}
+		epoch = wrote
+	}
+	if epoch < maxEpoch {
+		r.maxEpoch = max(r.maxEpoch, epoch)
+	}
+	return nil
 }
 
 // replayFrom loads the newest snapshot at or below an offset and notes what batches between the two say. It returns
@@ -516,15 +538,15 @@ func (r *recovery) noteBetween(from, to int64) error {
 
 // settleEpochs brings the history of leader epochs in line with the log and, after an unclean stop, begins a new one,
 // durably: batches written from here on cannot be taken for those that a crash took away.
-func (r *recovery) settleEpochs(clean, known bool, end int64) error {
-	if clean && known {
+func (r *recovery) settleEpochs(clean bool, end int64) error {
+	if clean && r.known {
 		return nil
 	}
-	if !known {
+	if !r.known {
 		r.Log.epochs = nil
 		for _, s := range r.segments {
 			err := s.scan(0, s.size.Load(), func(h header, _ int64) bool {
-				if n, e := len(r.Log.epochs), h.leaderEpoch(); e >= 0 && e <= maxEpoch && (n == 0 || e > r.Log.epochs[n-1].epoch) {
+				if n, e := len(r.Log.epochs), h.leaderEpoch(); e >= 0 && e < maxEpoch && (n == 0 || e > r.Log.epochs[n-1].epoch) {
 					r.Log.epochs = append(r.Log.epochs, epochEntry{h.leaderEpoch(), h.baseOffset()})
 				}
 				return true

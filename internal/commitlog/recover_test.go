@@ -26,6 +26,33 @@ func lengthy(t *testing.T) (m *memFS, sizes []int64) {
 	return next, sizes
 }
 
+// The leader epoch of a batch is under no CRC. Damage to it is mended from the history of epochs, and does not become
+// an epoch that the history cannot go on from.
+func TestDamagedEpoch(t *testing.T) {
+	const name = "data/t-0/00000000000000000000.log"
+	for _, known := range []bool{true, false} {
+		m, sizes := lengthy(t)
+		data := m.contents(name)
+		data[start(sizes, sizes[0]+1)+12] ^= 1 << 6
+		m.put(name, data)
+		if !known {
+			m.put("data/t-0/leader-epoch-checkpoint", []byte("?"))
+		}
+		for want := int32(1); want < 4; want++ {
+			d := open(t, commitlog.DirConfig{Path: "data", FS: m})
+			l := d.Log("t", 0)
+			if l.LeaderEpoch() != want || l.EndOffset() != int64(len(sizes)) {
+				t.Fatalf("history known %v: epoch %d, want %d; %d records", known, l.LeaderEpoch(), want, l.EndOffset())
+			}
+			if got := m.contents(name)[start(sizes, sizes[0]+1)+12]; known && got != 0 {
+				t.Fatalf("epoch left damaged: %#x", got)
+			}
+			m = m.crash(nil, keepAll)
+			d.Close()
+		}
+	}
+}
+
 // A log is cut where the first batch is not whole, wherever in it that is.
 func TestCutAtDamage(t *testing.T) {
 	whole, sizes := lengthy(t)
