@@ -26,8 +26,9 @@ type buffers struct {
 
 const (
 	minBuffer     = 4 << 10
-	maxPooled     = 4 << 20
+	maxPooled     = 8 << 20
 	maxClassShift = 32
+	anyLarger     = 256 << 10 // for a request of this size a larger slice that is idle will do
 )
 
 func newBuffers(budget int64) *buffers {
@@ -51,15 +52,9 @@ func classOf(n int) (class, size int) {
 // get returns a slice of length n, of a capacity that put knows again.
 func (p *buffers) get(n int) []byte {
 	class, size := classOf(n)
-	if size > maxPooled {
-		return make([]byte, n)
-	}
 	p.mu.Lock()
-	if list := p.free[class]; len(list) > 0 {
-		b := list[len(list)-1]
-		list[len(list)-1] = nil
-		p.free[class] = list[:len(list)-1]
-		p.idle -= int64(size)
+	if size <= maxPooled && len(p.free[class]) > 0 {
+		b := p.take(class)
 		p.mu.Unlock()
 		return b[:n]
 	}
@@ -77,11 +72,32 @@ func (p *buffers) put(b []byte) {
 		return // made elsewhere
 	}
 	p.mu.Lock()
-	if p.idle+int64(size) <= p.keep {
+	if p.makeRoom(class, int64(size)) {
 		p.free[class] = append(p.free[class], b[:0])
 		p.idle += int64(size)
 	}
 	p.mu.Unlock()
+}
+
+// makeRoom gives up idle slices of other classes, largest first, until one more of n bytes may be idle: what is in use now
+// is worth more than what was.
+func (p *buffers) makeRoom(class int, n int64) bool {
+	for c := len(p.free) - 1; c >= 0 && p.idle+n > p.keep && n <= p.keep; c-- {
+		for c != class && len(p.free[c]) > 0 && p.idle+n > p.keep {
+			p.take(c)
+		}
+	}
+	return p.idle+n <= p.keep
+}
+
+// take takes an idle slice of a class that has one.
+func (p *buffers) take(class int) []byte {
+	list := p.free[class]
+	b := list[len(list)-1]
+	list[len(list)-1] = nil
+	p.free[class] = list[:len(list)-1]
+	p.idle -= int64(cap(b))
+	return b
 }
 
 // loan is what one connection has taken of the budget.
@@ -117,6 +133,34 @@ func (l *loan) grow(n int64) bool {
 		p.wake.Wait()
 		p.waiting--
 	}
+}
+
+// get returns a slice of length n, for which the loan has grown. A large one may be larger than need be, since clearing a new
+// one costs more; the loan then counts all of it.
+func (l *loan) get(n int) []byte {
+	p := l.p
+	class, size := classOf(n)
+	if n < anyLarger {
+		return p.get(n)
+	}
+	p.mu.Lock()
+	for c := class; c < len(p.free); c++ {
+		if len(p.free[c]) == 0 {
+			continue
+		}
+		if more := int64(cap(p.free[c][0])) - l.n; more > 0 {
+			if p.used+more > p.budget {
+				break
+			}
+			p.used += more
+			l.n += more
+		}
+		b := p.take(c)
+		p.mu.Unlock()
+		return b[:n]
+	}
+	p.mu.Unlock()
+	return make([]byte, n, size)
 }
 
 // repay gives everything back.

@@ -244,7 +244,7 @@ func (c *conn) room(old []byte, n int) ([]byte, error) {
 	if !c.loan.grow(int64(size)) {
 		return old, ErrClosed
 	}
-	b := c.b.buffers.get(n)
+	b := c.loan.get(n)
 	copy(b, old)
 	c.b.buffers.put(old)
 	return b, nil

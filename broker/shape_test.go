@@ -130,6 +130,34 @@ func TestBuffers(t *testing.T) {
 	}
 }
 
+// A large request takes a larger slice that is idle, all of which counts; beyond the budget it gets one of its size.
+func TestLoanTakesLarger(t *testing.T) {
+	p := newBuffers(16 << 20)
+	big := p.get(6 << 20)
+	p.put(big)
+	l := loan{p: p}
+	l.grow(1 << 20)
+	b := l.get(1 << 20)
+	if len(b) != 1<<20 || &b[0] != &big[0] || p.inFlight() != 6<<20 {
+		t.Fatalf("%d bytes of %d, %d lent", len(b), cap(b), p.inFlight())
+	}
+	p.put(b)
+	l.repay()
+	other := loan{p: p}
+	other.grow(12 << 20)
+	l.grow(1 << 20)
+	if b = l.get(1 << 20); cap(b) != 1<<20 || p.inFlight() != 13<<20 {
+		t.Fatalf("beyond the budget: %d bytes, %d lent", cap(b), p.inFlight())
+	}
+	// What is in use now pushes out what is idle.
+	for range 8 {
+		p.put(make([]byte, 1<<20))
+	}
+	if p.idle != 8<<20 || len(p.free[2*20]) != 8 {
+		t.Errorf("%d bytes idle, %d slices of one MiB", p.idle, len(p.free[2*20]))
+	}
+}
+
 // TestLoans has more asked for than there is, by many at once, each in two steps: nobody may be left waiting.
 func TestLoans(t *testing.T) {
 	p := newBuffers(100)
