@@ -50,6 +50,7 @@ func servedAPIs() []api {
 		apiVersionsAPI(),
 		createTopicsAPI(),
 		deleteTopicsAPI(),
+		deleteRecordsAPI(),
 		initProducerIDAPI(),
 		offsetForLeaderEpochAPI(),
 		describeConfigsAPI(),

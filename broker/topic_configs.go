@@ -103,8 +103,11 @@ const (
 var topicConfigs = []configKey{
 	{
 		name: "cleanup.policy", typ: kmsg.ConfigTypeList, check: listOf("delete", "compact"), standard: fixed("delete"),
-		apply: func(lc *commitlog.LogConfig, v string) { lc.Compact = strings.Contains(v, "compact") },
-		doc:   "delete old segments, or keep the last record of every key. A compacted topic is exempt from retention by time and size.",
+		apply: func(lc *commitlog.LogConfig, v string) {
+			lc.Compact = strings.Contains(v, "compact")
+			lc.CompactDelete = lc.Compact && strings.Contains(v, "delete")
+		},
+		doc: "delete old segments, keep the last record of every key (compact), or both. A topic that is only compacted is exempt from retention by time and size.",
 	},
 	{name: "compression.type", typ: kmsg.ConfigTypeString, check: oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), standard: fixed("producer"), doc: "kept as set; batches stay as the producer compressed them."},
 	{

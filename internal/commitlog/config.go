@@ -37,7 +37,8 @@ type LogConfig struct {
 	RetentionBytes     int64         // retention.bytes of this partition: below 0 or 0 is no limit
 	MaxMessageBytes    int           // max.message.bytes: largest batch
 	IndexIntervalBytes int           // index.interval.bytes: log bytes between two index entries
-	Compact            bool          // cleanup.policy has compact: exempt from retention by age and size
+	Compact            bool          // cleanup.policy has compact: the last record of each key is kept, and retention does not apply
+	CompactDelete      bool          // cleanup.policy is compact,delete: besides Compact, retention by age and size
 	TimestampType      TimestampType // message.timestamp.type
 	DeleteRetention    time.Duration // delete.retention.ms: how long compaction will keep tombstones
 }

@@ -145,8 +145,8 @@ func (l *Log) expire(now time.Time) (work bool) {
 	if l.agedLocked(now, &cfg) {
 		l.rollForRetentionLocked()
 	}
-	if cfg.Compact {
-		return false
+	if cfg.Compact && !cfg.CompactDelete {
+		return l.belowStartLocked() > 0
 	}
 	list := *l.segs.Load()
 	hw := l.hw.Load()
