@@ -41,14 +41,15 @@ func runLoad(ctx context.Context, address string, cfg traffic.LoadConfig) (traff
 
 // loading is a load that goes on while the test does other things.
 type loading struct {
-	stats traffic.LoadStats
-	err   error
-	done  chan struct{}
+	stats  traffic.LoadStats
+	err    error
+	cancel context.CancelFunc
+	done   chan struct{}
 }
 
 func startLoad(t *testing.T, address string, cfg traffic.LoadConfig) *loading {
-	l := &loading{done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
+	l := &loading{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
 		l.stats, l.err = runLoad(ctx, address, cfg)

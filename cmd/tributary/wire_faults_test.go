@@ -1,0 +1,29 @@
+package main
+
+import (
+	"testing"
+)
+
+// TestWireFaults: the way to the embedded broker breaks in all the ways that it can,
+// and the broker is killed. Nothing acknowledged is missing, nothing is there twice,
+// and in each partition flows are in order.
+func TestWireFaults(t *testing.T) {
+	t.Parallel()
+	way := newProxy(t, "")
+	dir := t.TempDir()
+	broker, address := startBroker(t, dir, "127.0.0.1:0", "--advertise", way.addr)
+	way.aim(address)
+	tr := &trial{t: t, rng: seeded(t), proxies: []*proxy{way}, patience: 2 * patience}
+	for _, d := range []destination{{topic: "plain"}, {topic: "both", properties: "compression.type=lz4&key=src_addr", keyed: true}} {
+		d.partitions = map[int32]bool{4: true}
+		tr.destinations = append(tr.destinations, &d)
+	}
+	tr.begin("request.timeout.ms=1500&", 20_000)
+	tr.run(append(tr.connectionFaults(10_000), fault{"the broker is killed", func() {
+		broker.kill()
+		tr.arrives(5000)
+		broker, _ = startBroker(t, dir, address, "--advertise", way.addr)
+	}}))
+	tr.end(address)
+	broker.stop(t)
+}

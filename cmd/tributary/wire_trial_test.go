@@ -1,0 +1,410 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/internal/traffic"
+)
+
+// soakFor is how long the long form of a test goes on; 0 is the short form.
+// scripts/soak.sh sets it.
+func soakFor(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("TRIBUTARY_SOAK_MINUTES")
+	if text == "" {
+		return 0
+	}
+	minutes, err := strconv.ParseFloat(text, 64)
+	if err != nil || minutes <= 0 {
+		t.Fatalf("TRIBUTARY_SOAK_MINUTES=%q: want a number of minutes", text)
+	}
+	return time.Duration(minutes * float64(time.Minute))
+}
+
+// seeded returns random numbers that TRIBUTARY_SOAK_SEED brings again, as far as time
+// and chance elsewhere allow.
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv("TRIBUTARY_SOAK_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("TRIBUTARY_SOAK_SEED=%q: %v", text, err)
+		}
+	}
+	t.Logf("TRIBUTARY_SOAK_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 7))
+}
+
+// destination is a topic that a trial's collector writes to.
+type destination struct {
+	topic      string
+	properties string
+	keyed      bool           // by source address
+	refused    bool           // records may be refused, which have to be counted
+	partitions map[int32]bool // how many it has had
+}
+
+// to is the destination's label in metrics.
+func (d *destination) label() string { return "/" + d.topic }
+
+// trial is a collector with several destinations in one cluster, which numbered flows
+// come to all the time, while the way to the cluster and the cluster itself suffer.
+type trial struct {
+	t            *testing.T
+	rng          *rand.Rand
+	proxies      []*proxy // one for each broker
+	destinations []*destination
+	collector    *process
+	address      string // of the collector
+	loading      *loading
+	patience     time.Duration
+}
+
+// fault is something that happens in a trial. It leaves everything in order again.
+type fault struct {
+	name string
+	do   func()
+}
+
+// begin starts the collector and the load.
+func (tr *trial) begin(endpoint string, rate float64, args ...string) {
+	tr.t.Helper()
+	for _, d := range tr.destinations {
+		args = append(args, "--to", fmt.Sprintf("kafka://%s/%s?client.id=%s&metadata.max.age.ms=1000&retry.backoff.max.ms=250&%s", tr.brokers(), d.topic, d.topic, endpoint+d.properties))
+	}
+	tr.collector, tr.address = startCollect(tr.t, append([]string{"--workers", "1"}, args...)...)
+	tr.collector.ready(tr.t)
+	tr.loading = startLoad(tr.t, tr.address, traffic.LoadConfig{Rate: rate, Exporters: 3, Seed: tr.rng.Uint64()})
+}
+
+// brokers are where clients connect.
+func (tr *trial) brokers() string {
+	var all []string
+	for _, p := range tr.proxies {
+		all = append(all, p.addr)
+	}
+	return strings.Join(all, ",")
+}
+
+// any returns one of the proxies.
+func (tr *trial) any() *proxy { return tr.proxies[tr.rng.IntN(len(tr.proxies))] }
+
+// until waits for something that the trial needs to go on.
+func (tr *trial) until(what string, f func() bool) {
+	tr.t.Helper()
+	for deadline := time.Now().Add(tr.patience); !f(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tr.t.Fatalf("this did not come true in %v: %s\n%s", tr.patience, what, tr.account())
+		}
+		select {
+		case <-tr.collector.ended:
+			tr.t.Fatalf("the collector ended: %v", tr.collector.err)
+		default:
+		}
+	}
+}
+
+// fate is what has become of a destination's records.
+type fate struct{ written, delivered, dropped, refused uint64 }
+
+func (f fate) decided() uint64 { return f.delivered + f.dropped + f.refused }
+
+func (d *destination) fate(m samples) fate {
+	get := func(result string) uint64 {
+		return m.sum("tributary_sink_records_total", `result="`+result+`"`, d.label())
+	}
+	return fate{get("written"), get("delivered"), get("dropped"), get("refused")}
+}
+
+// account tells how all destinations do.
+func (tr *trial) account() string {
+	m := tr.collector.metrics(tr.t)
+	var b strings.Builder
+	for _, d := range tr.destinations {
+		fmt.Fprintf(&b, "%s: %+v\n", d.topic, d.fate(m))
+	}
+	return b.String()
+}
+
+// arrives waits until so many more flows have arrived at the collector.
+func (tr *trial) arrives(flows uint64) {
+	tr.t.Helper()
+	begin := account(tr.t, tr.collector).sum("tributary_collect_records_total")
+	tr.until(fmt.Sprintf("%d more flows arrive", flows), func() bool {
+		return account(tr.t, tr.collector).sum("tributary_collect_records_total") >= begin+flows
+	})
+}
+
+// progress waits until every destination has had so many more flows delivered.
+func (tr *trial) progress(flows uint64) {
+	tr.t.Helper()
+	begin := tr.collector.metrics(tr.t)
+	tr.until(fmt.Sprintf("%d more flows are delivered everywhere", flows), func() bool {
+		m := account(tr.t, tr.collector)
+		for _, d := range tr.destinations {
+			if d.fate(m).delivered < d.fate(begin).delivered+flows {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// recovered waits until everything written so far has been decided on.
+func (tr *trial) recovered() {
+	tr.t.Helper()
+	begin := tr.collector.metrics(tr.t)
+	tr.until("everything written so far is decided on", func() bool {
+		m := account(tr.t, tr.collector)
+		for _, d := range tr.destinations {
+			if d.fate(m).decided() < d.fate(begin).written {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// run has every fault happen once in an order by chance, and goes on with faults by
+// chance as long as the long form wants.
+func (tr *trial) run(faults []fault) {
+	tr.t.Helper()
+	tr.recovered()
+	tr.rng.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+	begin, length := time.Now(), soakFor(tr.t)
+	for i := 0; i < len(faults) || time.Since(begin) < length; i++ {
+		f := faults[i%len(faults)]
+		if i >= len(faults) {
+			f = faults[tr.rng.IntN(len(faults))]
+		}
+		at := time.Now()
+		f.do()
+		healed := time.Now()
+		tr.recovered()
+		tr.t.Logf("%3d %s: %.1f s, and everything decided on after %.1f s", i, f.name, healed.Sub(at).Seconds(), time.Since(healed).Seconds())
+	}
+}
+
+// end ends the load, stops the collector, and compares what is in the topics with
+// what the collector says and what was sent.
+func (tr *trial) end(brokers string) {
+	tr.t.Helper()
+	tr.loading.cancel()
+	m := tr.loading.wait(tr.t, tr.collector)
+	tr.recovered()
+	m = account(tr.t, tr.collector)
+	tr.collector.stop(tr.t)
+	sent, kernel := tr.loading.stats.Flows, m.kernelDrops()
+	var resets, swallowed, torn, overtaken uint64
+	for _, p := range tr.proxies {
+		resets += p.reset.Load()
+		swallowed += p.swallowed.Load()
+		torn += p.torn.Load()
+		overtaken += p.overtaken.Load()
+	}
+	tr.t.Logf("%d flows sent, %d datagrams lost in the kernel; %d connections reset, %d answers swallowed, %d requests torn, %d overtaken",
+		sent, kernel, resets, swallowed, torn, overtaken)
+	if swallowed == 0 || torn == 0 || overtaken == 0 {
+		tr.t.Error("not every fault of connections has taken place")
+	}
+	for _, d := range tr.destinations {
+		f := d.fate(m)
+		tr.t.Logf("%s: %+v", d.topic, f)
+		if f.decided() != f.written {
+			tr.t.Errorf("%s: %d flows were written, %d decided on", d.topic, f.written, f.decided())
+		}
+		if f.dropped > 0 || f.refused > 0 && !d.refused {
+			tr.t.Errorf("%s: %d flows were dropped and %d refused, for no reason", d.topic, f.dropped, f.refused)
+		}
+		if kernel == 0 && f.written != sent {
+			tr.t.Errorf("%s: %d flows were sent, %d written", d.topic, sent, f.written)
+		}
+		got := readBack(tr.t, brokers, d, sent)
+		if got.flows != f.delivered {
+			tr.t.Errorf("%s: %d flows were acknowledged, %d are there", d.topic, f.delivered, got.flows)
+		}
+		// A datagram that the kernel dropped had 25 flows, or the template.
+		if missing := sent - got.flows; missing > f.dropped+f.refused+25*kernel {
+			tr.t.Errorf("%s: %d flows are missing, %d were dropped or refused, %d datagrams lost in the kernel", d.topic, missing, f.dropped+f.refused, kernel)
+		}
+	}
+}
+
+// found is what is in a topic, by the numbers of flows.
+type found struct {
+	flows uint64   // different ones
+	where []uint64 // partition and offset of each, plus 1
+}
+
+// readBack reads a topic with a client that knows nothing of the one that wrote it.
+// Every flow may be there once, and in each partition numbers have to grow.
+func readBack(t *testing.T, brokers string, d *destination, sent uint64) found {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience+time.Duration(sent)*10*time.Microsecond)
+	defer cancel()
+	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, d.topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, end := map[int32]kgo.Offset{}, map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			at[o.Partition], end[o.Partition] = kgo.NewOffset().AtStart(), o.Offset
+		} else {
+			t.Errorf("%s: nothing is in partition %d", d.topic, o.Partition)
+		}
+	})
+	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{d.topic: at})
+	got := found{where: make([]uint64, sent)}
+	last := map[int32]uint64{}
+	complaints := 0
+	complain := func(format string, args ...any) {
+		if complaints++; complaints <= 10 {
+			t.Errorf(d.topic+": "+format, args...)
+		}
+	}
+	for r := new(flow.Record); len(end) > 0; {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatalf("%s: %v", d.topic, err)
+		}
+		fetches.EachRecord(func(kr *kgo.Record) {
+			here := fmt.Sprintf("partition %d, offset %d, producer %d epoch %d", kr.Partition, kr.Offset, kr.ProducerID, kr.ProducerEpoch)
+			if _, err := flow.DecodeAny(kr.Value, r, func(r *flow.Record) error {
+				n := traffic.FlowNumber(r.Addr(flow.SrcAddr), uint16(r.Uint(flow.SrcPort)))
+				switch {
+				case n >= sent:
+					complain("%s: flow %d, which nobody sent", here, n)
+					return nil
+				case got.where[n] != 0:
+					w := got.where[n] - 1
+					complain("%s: flow %d again, after partition %d, offset %d", here, n, w>>48, w&(1<<48-1))
+				default:
+					got.flows++
+					got.where[n] = uint64(kr.Partition)<<48 | uint64(kr.Offset) + 1
+					if l, ok := last[kr.Partition]; ok && n <= l {
+						complain("%s: flow %d after %d", here, n, l)
+					}
+				}
+				last[kr.Partition] = n
+				if d.keyed {
+					if key := r.Addr(flow.SrcAddr).String(); key != string(kr.Key) {
+						complain("%s: key %q of a flow from %s", here, kr.Key, key)
+					} else if !d.mayBeIn(kr.Partition, kr.Key) {
+						complain("%s: key %q does not belong there", here, kr.Key)
+					}
+				}
+				return nil
+			}); err != nil {
+				complain("%s: %v", here, err)
+			}
+			if kr.Offset+1 >= end[kr.Partition] {
+				delete(end, kr.Partition)
+			}
+		})
+	}
+	if complaints > 10 {
+		t.Errorf("%s: and %d more", d.topic, complaints-10)
+	}
+	return got
+}
+
+// mayBeIn reports whether a Java client would have put a key into a partition, with
+// one of the numbers of partitions that the topic has had.
+func (d *destination) mayBeIn(partition int32, key []byte) bool {
+	hash := int32(murmur2(key) & 0x7fffffff)
+	for n := range d.partitions {
+		if hash%n == partition {
+			return true
+		}
+	}
+	return false
+}
+
+// connectionFaults are what the way to the brokers does.
+func (tr *trial) connectionFaults(flows uint64) []fault {
+	return []fault{
+		{"connections are cut", func() {
+			for range 5 {
+				tr.any().cut()
+				tr.arrives(flows / 10)
+			}
+		}},
+		{"produce requests are in doubt", func() {
+			for _, p := range tr.proxies {
+				tr.spoil(p, 9)
+			}
+		}},
+		{"answers do not come", func() {
+			for _, p := range tr.proxies {
+				p.next(plan{deed: hang})
+			}
+			tr.until("the requests have come", func() bool {
+				for _, p := range tr.proxies {
+					if p.planned() > 0 {
+						return false
+					}
+				}
+				return true
+			})
+			tr.recovered() // by request.timeout.ms
+			for _, p := range tr.proxies {
+				p.heal()
+			}
+		}},
+		{"answers are slow", func() {
+			for _, p := range tr.proxies {
+				p.slow(time.Duration(50+tr.rng.IntN(400)) * time.Millisecond)
+			}
+			tr.progress(flows / 2)
+			for _, p := range tr.proxies {
+				p.heal()
+			}
+		}},
+		{"a broker cannot be reached", func() {
+			p := tr.any()
+			p.refuse(true)
+			tr.arrives(flows)
+			p.heal()
+		}},
+		{"all connections are cut again and again", func() {
+			for range 20 {
+				for _, p := range tr.proxies {
+					p.cut()
+				}
+				tr.arrives(flows / 40)
+			}
+		}},
+	}
+}
+
+// spoil has the next n produce requests of a broker go wrong in various ways, with
+// some between them that go through.
+func (tr *trial) spoil(p *proxy, n int) {
+	tr.t.Helper()
+	for i := range n {
+		p.next(plan{deed: []deed{overtake, swallow, tear}[i%3], answers: 1 + tr.rng.IntN(8)})
+		p.next(make([]plan, tr.rng.IntN(3))...)
+	}
+	tr.until("the requests have come", func() bool { return p.planned() == 0 })
+}
