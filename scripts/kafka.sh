@@ -5,12 +5,14 @@
 #   scripts/kafka.sh libs                      fetch if need be, print the folder of jars
 #   scripts/kafka.sh start DIR [NODES [PORT]]  nodes in DIR, clients at PORT, PORT+10, PORT+20 ...
 #                                              (controllers one higher); prints the brokers
+#   scripts/kafka.sh node DIR N                start node N again, after it was killed
 #   scripts/kafka.sh stop DIR                  stop them; the data stays
 #   scripts/kafka.sh run CLASS [ARGUMENT...]   a tool, e.g. org.apache.kafka.tools.TopicCommand
 #
 # KAFKA_LIBS names a folder that already has the jars. DIR/extra.properties is
-# appended to every node's properties, DIR/format.args (one argument a line) to the
-# command that formats. KAFKA_HEAP is the heap of a node (400m).
+# appended to every node's properties, DIR/extra.N.properties to those of node N, and
+# DIR/format.args (one argument a line) to the command that formats. KAFKA_HEAP is
+# the heap of a node (400m).
 set -euo pipefail
 
 version=4.3.1
@@ -129,7 +131,10 @@ start() {
 			num.network.threads=2
 			num.io.threads=4
 		PROPERTIES
-		[ -f "$dir/extra.properties" ] && cat "$dir/extra.properties" >>"$dir/n$n.properties"
+		local extra
+		for extra in "$dir/extra.properties" "$dir/extra.$n.properties"; do
+			[ -f "$extra" ] && cat "$extra" >>"$dir/n$n.properties"
+		done
 		if [ ! -f "$dir/n$n/meta.properties" ]; then
 			(jvm "$jars" 128m "$log" kafka.tools.StorageTool format -t "$id" -c "$dir/n$n.properties" "${format[@]}") >"$dir/n$n.format.log" 2>&1 &
 			formatting+=("$!")
@@ -139,14 +144,29 @@ start() {
 		wait "$i" || die "format failed: $(tail -qn 3 "$dir"/n*.format.log)"
 	done
 	for ((i = 1; i <= nodes; i++)); do
-		(jvm "$jars" "${KAFKA_HEAP:-400m}" "$log" kafka.Kafka "$dir/n$i.properties") >"$dir/n$i.log" 2>&1 </dev/null &
-		echo $! >"$dir/n$i.pid"
-		disown
+		launch "$dir" "$i" "$jars" "$log"
 	done
 	for ((i = 0; i < nodes; i++)); do
 		await "$dir" $((i + 1)) $((port + 10 * i))
 	done
 	echo "$brokers"
+}
+
+# launch starts a node that has been formatted.
+launch() {
+	local dir=$1 n=$2 jars=$3 log=$4
+	(jvm "$jars" "${KAFKA_HEAP:-400m}" "$log" kafka.Kafka "$dir/n$n.properties") >>"$dir/n$n.log" 2>&1 </dev/null &
+	echo $! >"$dir/n$n.pid"
+	disown
+}
+
+# node starts one node again. It does not wait until the node answers: without the
+# others it may not be able to.
+node() {
+	local dir n=$2
+	dir=$(cd "$1" && pwd)
+	[ -f "$dir/n$n.properties" ] || die "there is no node $n in $dir"
+	launch "$dir" "$n" "$(libs)" "$(logger "$dir")"
 }
 
 # await waits until a node answers at its port.
@@ -182,6 +202,10 @@ start)
 	[ $# -ge 2 ] || die "start DIR [NODES [PORT]]"
 	shift
 	start "$@"
+	;;
+node)
+	[ $# -eq 3 ] || die "node DIR N"
+	node "$2" "$3"
 	;;
 stop)
 	[ $# -eq 2 ] || die "stop DIR"
