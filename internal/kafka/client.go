@@ -275,7 +275,9 @@ var ErrUnreachable = errors.New("cannot reach kafka")
 
 // Explain puts an error of the client into words for people: what could not be
 // reached and why. nil stays nil.
-func (e Endpoint) Explain(err error) error {
+func (e Endpoint) Explain(err error) error { return explain(e.Address(), err) }
+
+func explain(address string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -287,7 +289,7 @@ func (e Endpoint) Explain(err error) error {
 		record  tls.RecordHeaderError
 		first   *kgo.ErrFirstReadEOF
 	)
-	reach := func(why string) error { return &unreachableError{e.Address(), why, err} }
+	reach := func(why string) error { return &unreachableError{address, why, err} }
 	switch {
 	case errors.As(err, &dns):
 		return reach("no address is known for " + dns.Name)

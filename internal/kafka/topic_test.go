@@ -101,7 +101,21 @@ func TestWatch(t *testing.T) {
 	if w.Err() != nil || w.Failures() != 3 {
 		t.Errorf("error %v, %d failures", w.Err(), w.Failures())
 	}
+	w.OnBrokerConnect(brokerMeta, 0, nil, context.Canceled) // the client was closed
+	if w.Failures() != 3 {
+		t.Error("an attempt that was given up counts as a failure")
+	}
 	if got := strings.Count(log.String(), "\n"); got != 2 || !strings.Contains(log.String(), "can be reached again") {
 		t.Errorf("want a line at the beginning and one at the end:\n%s", log.String())
+	}
+	// Of two brokers that are away, one comes back.
+	log.Reset()
+	second := brokerMeta
+	second.Host = "k2"
+	w.OnBrokerConnect(brokerMeta, 0, nil, refused)
+	w.OnBrokerConnect(second, 0, nil, refused)
+	w.OnBrokerConnect(second, 0, nil, nil)
+	if got := log.String(); strings.Count(got, "\n") != 3 || strings.Count(got, "k2:") != 2 || w.Err() != nil {
+		t.Errorf("error %v, log:\n%s", w.Err(), got)
 	}
 }
