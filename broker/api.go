@@ -47,6 +47,7 @@ func servedAPIs() []api {
 		syncGroupAPI(),
 		describeGroupsAPI(),
 		listGroupsAPI(),
+		saslHandshakeAPI(),
 		apiVersionsAPI(),
 		createTopicsAPI(),
 		deleteTopicsAPI(),
@@ -54,10 +55,13 @@ func servedAPIs() []api {
 		initProducerIDAPI(),
 		offsetForLeaderEpochAPI(),
 		describeConfigsAPI(),
+		saslAuthenticateAPI(),
 		createPartitionsAPI(),
 		deleteGroupsAPI(),
 		incrementalAlterConfigsAPI(),
 		offsetDeleteAPI(),
+		describeUserSCRAMCredentialsAPI(),
+		alterUserSCRAMCredentialsAPI(),
 		describeClusterAPI(),
 	}
 }

@@ -27,9 +27,11 @@ type Broker struct {
 	buffers     *buffers
 	counters    counters
 
-	listener *listener // nil without one
-	accept   sync.WaitGroup
-	conns    connSet
+	users *users
+
+	listeners []*listener
+	accept    sync.WaitGroup
+	conns     connSet
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -65,12 +67,12 @@ func Open(cfg Config) (*Broker, error) {
 
 func (b *Broker) open() error {
 	// The address first: recovery may take long, and a second broker by mistake should hear of it at once.
-	if b.cfg.Listen != "" {
-		l, err := b.listen(b.cfg.Listen)
+	for _, cfg := range b.cfg.listeners() {
+		l, err := b.listen(cfg)
 		if err != nil {
 			return err
 		}
-		b.listener = l
+		b.listeners = append(b.listeners, l)
 	}
 	if err := os.MkdirAll(b.cfg.DataDir, 0o755); err != nil {
 		return err
@@ -110,27 +112,47 @@ func (b *Broker) open() error {
 		_ = meta.close()
 		return err
 	}
+	if b.users, err = openUsers(&b.cfg, meta); err != nil {
+		return err
+	}
 	if b.groups, err = openGroups(b); err != nil {
 		return err
 	}
-	if b.listener != nil {
-		b.accept.Go(b.listener.run)
+	for _, l := range b.listeners {
+		b.accept.Go(l.run)
 	}
 	return nil
 }
 
-// Addr returns the address the broker listens on, nil when it does not.
+// Addr returns the address the broker listens on, its first one if there are several; nil when it does not.
 func (b *Broker) Addr() net.Addr {
-	if b.listener == nil {
+	if len(b.listeners) == 0 {
 		return nil
 	}
-	return b.listener.Addr()
+	return b.listeners[0].Addr()
+}
+
+// ListenerInfo says where a listener listens.
+type ListenerInfo struct {
+	Name     string
+	Protocol string // Kafka's name of its security protocol
+	Addr     net.Addr
+}
+
+// Listeners returns all listeners in the order of the configuration, that of Listen first.
+func (b *Broker) Listeners() []ListenerInfo {
+	var all []ListenerInfo
+	for _, l := range b.listeners {
+		all = append(all, ListenerInfo{l.cfg.Name, l.cfg.Protocol(), l.Addr()})
+	}
+	return all
 }
 
 // ClusterID returns the cluster id clients see.
 func (b *Broker) ClusterID() string { return b.dir.ClusterID() }
 
-// Dial connects to the broker within the process. A Kafka client is given it as its dialer, whatever address it asks for.
+// Dial connects to the broker within the process. A Kafka client is given it as its dialer, whatever address it asks for. It
+// need not authenticate, and everything is allowed to it.
 func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -139,7 +161,7 @@ func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dial broker: %w", err)
 	}
-	if !b.serveConn(server) {
+	if !b.serveConn(server, nil) {
 		_ = client.Close()
 		if b.isClosing() {
 			return nil, fmt.Errorf("dial broker: %w", ErrClosed)
@@ -185,8 +207,8 @@ const closeLimit = 5 * time.Second
 
 func (b *Broker) shutDown() error {
 	close(b.closing)
-	if b.listener != nil {
-		_ = b.listener.Close()
+	for _, l := range b.listeners {
+		_ = l.Close()
 	}
 	b.accept.Wait()
 	if b.groups != nil {

@@ -53,6 +53,14 @@ type Config struct {
 	// AdvertisedAddress is the host:port that clients are told to come back to. Empty: the address they dialled.
 	AdvertisedAddress string
 
+	// Listeners are further addresses, each with TLS, SASL and an advertised address of its own. Listen is one without TLS
+	// and SASL, of the name PLAINTEXT.
+	Listeners []Listener
+
+	// Users can authenticate by SASL beside those that clients add (AlterUserScramCredentials) and that the data directory
+	// keeps. Where a name is in both, these passwords count.
+	Users []User
+
 	NodeID    int32  // node.id, 0 is taken as 1; may not change in the life of a data directory
 	ClusterID string // cluster id; empty: what the data directory has, or a new random one
 
@@ -79,6 +87,7 @@ type Config struct {
 	MaxQueued        int           // requests of one connection whose answers have not been sent; more are not read
 	IdleTimeout      time.Duration // connections.max.idle.ms
 	FrameTimeout     time.Duration // a begun frame must go on within this time, and a begun answer be taken
+	HandshakeTimeout time.Duration // for the TLS handshake and authentication together
 
 	GroupInitialRebalanceDelay time.Duration // group.initial.rebalance.delay.ms; 0 is none, which is the default
 	GroupMinSessionTimeout     time.Duration // group.min.session.timeout.ms
@@ -117,6 +126,7 @@ func DefaultConfig() Config {
 		MaxQueued:              256,
 		IdleTimeout:            10 * time.Minute,
 		FrameTimeout:           30 * time.Second,
+		HandshakeTimeout:       15 * time.Second,
 		GroupMinSessionTimeout: 100 * time.Millisecond,
 		GroupMaxSessionTimeout: 30 * time.Minute,
 		GroupMaxSize:           5000,
@@ -163,6 +173,7 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.MaxQueued, d.MaxQueued)
 	orDefault(&c.IdleTimeout, d.IdleTimeout)
 	orDefault(&c.FrameTimeout, d.FrameTimeout)
+	orDefault(&c.HandshakeTimeout, d.HandshakeTimeout)
 	orDefault(&c.GroupMinSessionTimeout, d.GroupMinSessionTimeout)
 	orDefault(&c.GroupMaxSessionTimeout, d.GroupMaxSessionTimeout)
 	orDefault(&c.GroupMaxSize, d.GroupMaxSize)
@@ -190,19 +201,11 @@ func (c *Config) check() error {
 	if c.DataDir == "" {
 		return inField("DataDir", errors.New("must be set"))
 	}
-	if c.Listen != "" {
-		if _, _, err := splitHostPort(c.Listen, 0); err != nil {
-			return inField("Listen", err)
-		}
+	if err := c.checkListeners(); err != nil {
+		return err
 	}
-	if c.AdvertisedAddress != "" {
-		host, _, err := splitHostPort(c.AdvertisedAddress, 1)
-		if err == nil && host == "" {
-			err = fmt.Errorf("%q has no host", c.AdvertisedAddress)
-		}
-		if err != nil {
-			return inField("AdvertisedAddress", err)
-		}
+	if err := c.checkUsers(); err != nil {
+		return err
 	}
 	if c.Durability > PageCache {
 		return inField("Durability", fmt.Errorf("%d is neither Fsync nor PageCache", c.Durability))
@@ -227,6 +230,7 @@ func (c *Config) check() error {
 		within("MaxQueued", c.MaxQueued, 1, 1<<16),
 		within("IdleTimeout", c.IdleTimeout, time.Millisecond, century),
 		within("FrameTimeout", c.FrameTimeout, time.Millisecond, century),
+		within("HandshakeTimeout", c.HandshakeTimeout, time.Millisecond, century),
 		within("GroupInitialRebalanceDelay", c.GroupInitialRebalanceDelay, 0, time.Hour),
 		within("GroupMinSessionTimeout", c.GroupMinSessionTimeout, time.Millisecond, c.GroupMaxSessionTimeout),
 		within("GroupMaxSessionTimeout", c.GroupMaxSessionTimeout, time.Millisecond, math.MaxInt32*time.Millisecond),

@@ -12,28 +12,58 @@ import (
 
 // TestConfig has every value that is not allowed refused by its name.
 func TestConfig(t *testing.T) {
+	for _, a := range []broker.ClientAuth{broker.ClientAuthNone, broker.ClientAuthRequested, broker.ClientAuthRequired} {
+		if got, err := broker.ParseClientAuth(a.String()); err != nil || got != a {
+			t.Errorf("client auth %v is read as %v, %v", a, got, err)
+		}
+	}
+	if _, err := broker.ParseClientAuth("maybe"); err == nil {
+		t.Error("client auth maybe")
+	}
 	if err := (broker.Config{DataDir: "x"}).Validate(); err != nil {
 		t.Errorf("the zero config with a directory: %v", err)
 	}
 	for field, change := range map[string]func(*broker.Config){
-		"DataDir":                    func(c *broker.Config) { c.DataDir = "" },
-		"Listen":                     func(c *broker.Config) { c.Listen = "localhost" },
-		"AdvertisedAddress":          func(c *broker.Config) { c.AdvertisedAddress = ":9092" },
-		"NodeID":                     func(c *broker.Config) { c.NodeID = -1 },
-		"ClusterID":                  func(c *broker.Config) { c.ClusterID = "a b" },
-		"Durability":                 func(c *broker.Config) { c.Durability = 9 },
-		"DefaultPartitions":          func(c *broker.Config) { c.DefaultPartitions = 100_000 },
-		"MaxPartitions":              func(c *broker.Config) { c.MaxPartitions = -1 },
-		"SegmentBytes":               func(c *broker.Config) { c.SegmentBytes = 10 },
-		"SegmentAge":                 func(c *broker.Config) { c.SegmentAge = -1 },
-		"MaxMessageBytes":            func(c *broker.Config) { c.MaxMessageBytes = 200 << 20 },
-		"MaxRequestBytes":            func(c *broker.Config) { c.MaxRequestBytes = 10 },
-		"MaxInFlightBytes":           func(c *broker.Config) { c.MaxInFlightBytes = 10 },
-		"MaxFetchBytes":              func(c *broker.Config) { c.MaxFetchBytes = 10 },
-		"MaxConnections":             func(c *broker.Config) { c.MaxConnections = -1 },
-		"MaxQueued":                  func(c *broker.Config) { c.MaxQueued = -1 },
-		"IdleTimeout":                func(c *broker.Config) { c.IdleTimeout = -1 },
-		"FrameTimeout":               func(c *broker.Config) { c.FrameTimeout = -1 },
+		"DataDir":           func(c *broker.Config) { c.DataDir = "" },
+		"Listen":            func(c *broker.Config) { c.Listen = "localhost" },
+		"AdvertisedAddress": func(c *broker.Config) { c.AdvertisedAddress = ":9092" },
+		"NodeID":            func(c *broker.Config) { c.NodeID = -1 },
+		"ClusterID":         func(c *broker.Config) { c.ClusterID = "a b" },
+		"Durability":        func(c *broker.Config) { c.Durability = 9 },
+		"DefaultPartitions": func(c *broker.Config) { c.DefaultPartitions = 100_000 },
+		"MaxPartitions":     func(c *broker.Config) { c.MaxPartitions = -1 },
+		"SegmentBytes":      func(c *broker.Config) { c.SegmentBytes = 10 },
+		"SegmentAge":        func(c *broker.Config) { c.SegmentAge = -1 },
+		"MaxMessageBytes":   func(c *broker.Config) { c.MaxMessageBytes = 200 << 20 },
+		"MaxRequestBytes":   func(c *broker.Config) { c.MaxRequestBytes = 10 },
+		"MaxInFlightBytes":  func(c *broker.Config) { c.MaxInFlightBytes = 10 },
+		"MaxFetchBytes":     func(c *broker.Config) { c.MaxFetchBytes = 10 },
+		"MaxConnections":    func(c *broker.Config) { c.MaxConnections = -1 },
+		"MaxQueued":         func(c *broker.Config) { c.MaxQueued = -1 },
+		"IdleTimeout":       func(c *broker.Config) { c.IdleTimeout = -1 },
+		"FrameTimeout":      func(c *broker.Config) { c.FrameTimeout = -1 },
+		"HandshakeTimeout":  func(c *broker.Config) { c.HandshakeTimeout = -1 },
+		"Users": func(c *broker.Config) {
+			c.Users = []broker.User{{Name: "a", Password: "b"}, {Name: "a", Password: "c"}}
+		},
+		"Users: \"\"":           func(c *broker.Config) { c.Users = []broker.User{{Password: "b"}} },
+		"Listeners: PLAINTEXT":  func(c *broker.Config) { c.Listen, c.Listeners = ":0", []broker.Listener{{Address: ":0"}} },
+		"Listeners: x: Address": func(c *broker.Config) { c.Listeners = []broker.Listener{{Name: "x"}} },
+		"Listeners: x: AdvertisedAddress": func(c *broker.Config) {
+			c.Listeners = []broker.Listener{{Name: "x", Address: ":0", AdvertisedAddress: ":1"}}
+		},
+		"Listeners: SASL_PLAINTEXT: SASLMechanisms": func(c *broker.Config) {
+			c.Listeners = []broker.Listener{{Address: ":0", SASLMechanisms: []string{"GSSAPI"}}}
+		},
+		"Listeners: SSL: TLS: CertFile": func(c *broker.Config) {
+			c.Listeners = []broker.Listener{{Address: ":0", TLS: &broker.TLSConfig{}}}
+		},
+		"Listeners: SASL_SSL: TLS: ClientCAFile": func(c *broker.Config) {
+			c.Listeners = []broker.Listener{{Address: ":0", TLS: &broker.TLSConfig{CertFile: "x", ClientAuth: broker.ClientAuthRequired}, SASLMechanisms: []string{"PLAIN"}}}
+		},
+		"Listeners: SSL: TLS: PrincipalRules": func(c *broker.Config) {
+			c.Listeners = []broker.Listener{{Address: ":0", TLS: &broker.TLSConfig{CertFile: "x", PrincipalRules: "x"}}}
+		},
 		"GroupInitialRebalanceDelay": func(c *broker.Config) { c.GroupInitialRebalanceDelay = -1 },
 		"GroupMinSessionTimeout":     func(c *broker.Config) { c.GroupMinSessionTimeout = time.Hour },
 		"GroupMaxSessionTimeout":     func(c *broker.Config) { c.GroupMaxSessionTimeout = 1000 * time.Hour },

@@ -45,6 +45,7 @@ type conn struct {
 	loan     loan
 	trusted  int // the largest frame this peer really sent
 	clientID string
+	session  session
 
 	// What the writer has for itself.
 	out    []byte
@@ -54,7 +55,7 @@ type conn struct {
 	stop sync.Once
 }
 
-func newConn(b *Broker, nc net.Conn) *conn {
+func newConn(b *Broker, nc net.Conn, l *listener) *conn {
 	c := &conn{
 		b:       b,
 		nc:      nc,
@@ -65,6 +66,7 @@ func newConn(b *Broker, nc net.Conn) *conn {
 		in:      bufio.NewReaderSize(nc, readAhead),
 		loan:    loan{p: b.buffers},
 		trusted: firstTrust,
+		session: newSession(b, l, nc),
 	}
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
@@ -82,21 +84,20 @@ func (c *conn) stopReading() {
 // abort ends both.
 func (c *conn) abort() { _ = c.nc.Close() }
 
-// host returns the client's address without the port.
-func (c *conn) host() string {
-	if host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String()); err == nil {
-		return host
-	}
-	return "local"
-}
-
 // read is the reader. When it returns, the writer sends what is left and closes the connection.
 func (c *conn) read() {
-	err := c.readAll()
+	err := c.handshake()
+	if err == nil {
+		err = c.readAll()
+	}
 	s := &c.b.counters
 	switch {
 	case c.b.isClosing():
+	case errors.Is(err, errHandshake):
+		s.handshakes.Add(1)
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, errUnauthenticated):
+		s.unauthenticated.Add(1)
 	case errors.Is(err, errMalformed):
 		s.malformed.Add(1)
 	case errors.Is(err, errUnsupported):
@@ -133,6 +134,9 @@ func (c *conn) readAll() error {
 	for {
 		if err := c.settle(); err != nil {
 			return err
+		}
+		if c.session.failed {
+			return errAuthentication
 		}
 		size, err := c.readSize()
 		if err != nil {
@@ -173,7 +177,7 @@ func (c *conn) readSize() (int, error) {
 			break
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) && !c.b.isClosing() {
-			if c.waiting.Load() > 0 {
+			if c.waiting.Load() > 0 && c.session.by.IsZero() {
 				continue
 			}
 			return 0, errIdle
@@ -186,15 +190,30 @@ func (c *conn) readSize() (int, error) {
 	b, _ := c.in.Peek(4)
 	size := int32(binary.BigEndian.Uint32(b))
 	_, _ = c.in.Discard(4)
-	if size < 8 || int(size) > c.b.cfg.MaxRequestBytes {
+	if least, most := c.frameSize(); int(size) < least || int(size) > most {
 		return 0, fmt.Errorf("frame of %d bytes: %w", size, errMalformed)
 	}
 	return int(size), nil
 }
 
+// frameSize returns the bounds of a frame's size: narrow ones before authentication.
+func (c *conn) frameSize() (least, most int) {
+	switch {
+	case c.session.bare:
+		return 0, maxTokenBytes
+	case c.session.pending:
+		return 8, min(maxTokenBytes, c.b.cfg.MaxRequestBytes)
+	}
+	return 8, c.b.cfg.MaxRequestBytes
+}
+
 // deadline sets until when the next read may take, unless the broker is closing and has set its own.
 func (c *conn) deadline(d time.Duration) error {
-	if err := c.nc.SetReadDeadline(time.Now().Add(d)); err != nil {
+	until := time.Now().Add(d)
+	if by := c.session.by; !by.IsZero() && by.Before(until) {
+		until = by
+	}
+	if err := c.nc.SetReadDeadline(until); err != nil {
 		return err
 	}
 	if c.b.isClosing() { // stopReading may have come just before
@@ -259,11 +278,17 @@ func (c *conn) serve(frame []byte) (rq *request, err error) {
 			rq, err = nil, fmt.Errorf("panic: %v", p)
 		}
 	}()
+	if c.session.bare {
+		return c.serveToken(frame)
+	}
 	cur := cursor{b: frame}
 	key, version := cur.int16(), cur.int16()
 	rq = &request{conn: c, version: version, correlation: cur.int32(), at: time.Now(), ready: make(chan struct{})}
 	if key < 0 || int(key) >= len(c.b.apis) || c.b.apis[key] == nil {
 		return nil, fmt.Errorf("%w: api key %d", errUnsupported, key)
+	}
+	if !c.session.mayServe(key) {
+		return nil, fmt.Errorf("%w: api key %d", errUnauthenticated, key)
 	}
 	rq.api = c.b.apis[key]
 	c.b.counters.requests[key].Add(1)

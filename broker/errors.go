@@ -38,6 +38,11 @@ const (
 	codeRebalanceInProgress     code = 27
 	codeInvalidCommitSize       code = 28
 	codeInvalidTimestamp        code = 32
+	codeTopicAuthorization      code = 29
+	codeGroupAuthorization      code = 30
+	codeClusterAuthorization    code = 31
+	codeUnsupportedMechanism    code = 33
+	codeIllegalSASLState        code = 34
 	codeUnsupportedVersion      code = 35
 	codeTopicExists             code = 36
 	codeInvalidPartitions       code = 37
@@ -50,7 +55,9 @@ const (
 	codeOutOfOrderSequence      code = 45
 	codeInvalidProducerEpoch    code = 47
 	codeTransactionalIDRefused  code = 53
+	codeSecurityDisabled        code = 54
 	codeStorageError            code = 56
+	codeAuthenticationFailed    code = 58
 	codeNonEmptyGroup           code = 68
 	codeGroupIDNotFound         code = 69
 	codeFetchSessionNotFound    code = 70
@@ -61,6 +68,9 @@ const (
 	codeFencedInstanceID        code = 82
 	codeGroupSubscribed         code = 86
 	codeInvalidRecord           code = 87
+	codeResourceNotFound        code = 91
+	codeDuplicateResource       code = 92
+	codeUnacceptableCredential  code = 93
 	codeUnknownTopicID          code = 100
 	codeInconsistentTopicID     code = 103
 	codeUnsupportedEndpoint     code = 115

@@ -170,7 +170,7 @@ func (g *group) expect(id string, session time.Duration) {
 
 // update notes what a join says, and that it waits.
 func (g *group) update(m *member, rq *request, req *kmsg.JoinGroupRequest, protocols []groupProtocol) {
-	m.clientID, m.host = rq.conn.clientID, "/"+rq.conn.host()
+	m.clientID, m.host = rq.conn.clientID, "/"+rq.conn.session.host
 	m.session = time.Duration(req.SessionTimeoutMillis) * time.Millisecond
 	m.rebalance = time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond
 	if rq.version < 1 || m.rebalance <= 0 {

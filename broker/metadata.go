@@ -94,8 +94,12 @@ func (b *Broker) describeTopic(t *topic) kmsg.MetadataResponseTopic {
 
 // advertised is where clients are told to come: the configured address or the one this client dialled.
 func (c *conn) advertised() (host string, port int32) {
-	if c.b.cfg.AdvertisedAddress != "" {
-		host, port, _ = splitHostPort(c.b.cfg.AdvertisedAddress, 1)
+	configured := c.b.cfg.AdvertisedAddress
+	if l := c.session.listener; l != nil {
+		configured = l.cfg.AdvertisedAddress
+	}
+	if configured != "" {
+		host, port, _ = splitHostPort(configured, 1)
 		return host, port
 	}
 	addr := c.nc.LocalAddr()

@@ -141,7 +141,7 @@ func (m *metadataFile) rewrite() error {
 		}
 	}
 	tmp := m.path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600) // it has users' credentials
 	if err != nil {
 		return err
 	}

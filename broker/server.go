@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -8,18 +9,26 @@ import (
 	"time"
 )
 
-// listener accepts clients on one address. What one day differs by address (TLS, SASL, the advertised name) belongs here.
+// listener accepts clients on one address.
 type listener struct {
 	net.Listener
-	b *Broker
+	b            *Broker
+	cfg          Listener
+	certificates *certificates // nil without TLS
 }
 
-func (b *Broker) listen(addr string) (*listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+func (b *Broker) listen(cfg Listener) (*listener, error) {
+	l := &listener{b: b, cfg: cfg}
+	var err error
+	if cfg.TLS != nil {
+		if l.certificates, err = newCertificates(cfg.TLS, b.log.With("listener", cfg.Name)); err != nil {
+			return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
+		}
 	}
-	return &listener{Listener: l, b: b}, nil
+	if l.Listener, err = net.Listen("tcp", cfg.Address); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", cfg.Address, err)
+	}
+	return l, nil
 }
 
 // run accepts until the listener is closed. Being out of file descriptors is no reason to end.
@@ -30,7 +39,7 @@ func (l *listener) run() {
 		nc, err := l.Accept()
 		if err == nil {
 			pause = 0
-			l.b.serveConn(nc)
+			l.b.serveConn(nc, l)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -94,9 +103,12 @@ func (s *connSet) drain(limit time.Duration) {
 	hard.Stop()
 }
 
-// serveConn starts serving an accepted connection, or closes it when there are too many.
-func (b *Broker) serveConn(nc net.Conn) bool {
-	c := newConn(b, nc)
+// serveConn starts serving a connection accepted by l, or by Dial, or closes it when there are too many.
+func (b *Broker) serveConn(nc net.Conn, l *listener) bool {
+	if l != nil && l.certificates != nil {
+		nc = tls.Server(nc, l.certificates.get())
+	}
+	c := newConn(b, nc, l)
 	if !b.conns.add(c, b.cfg.MaxConnections) {
 		b.counters.refused.Add(1)
 		_ = nc.Close()

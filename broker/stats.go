@@ -21,7 +21,13 @@ type counters struct {
 	panics      atomic.Uint64
 	idle        atomic.Uint64
 	slow        atomic.Uint64
-	waiting     atomic.Int64
+
+	handshakes      atomic.Uint64
+	unauthenticated atomic.Uint64
+	authenticated   atomic.Uint64
+	authFailed      atomic.Uint64
+
+	waiting atomic.Int64
 }
 
 // code counts an answer's error code and returns it as the wire has it.
@@ -54,6 +60,10 @@ type Stats struct {
 	ConnectionsMalformed uint64 // closed: a frame too large, cut short or not what its header says
 	ConnectionsIdle      uint64 // closed after IdleTimeout
 	ConnectionsSlow      uint64 // closed: nothing came or went within FrameTimeout in the middle of a frame
+	ConnectionsHandshake uint64 // closed: no TLS handshake came about
+	ConnectionsUnasked   uint64 // closed: another request came before authentication
+	Authenticated        uint64 // connections that authenticated, by SASL or in a TLS handshake
+	AuthenticationFailed uint64 // attempts by SASL that failed
 	RequestsUnsupported  uint64 // an API key or version that is not served
 	Panics               uint64 // caught while serving a request; the connection was closed
 
@@ -117,6 +127,10 @@ func (b *Broker) Stats() Stats {
 		ConnectionsMalformed: c.malformed.Load(),
 		ConnectionsIdle:      c.idle.Load(),
 		ConnectionsSlow:      c.slow.Load(),
+		ConnectionsHandshake: c.handshakes.Load(),
+		ConnectionsUnasked:   c.unauthenticated.Load(),
+		Authenticated:        c.authenticated.Load(),
+		AuthenticationFailed: c.authFailed.Load(),
 		RequestsUnsupported:  c.unsupported.Load(),
 		Panics:               c.panics.Load(),
 		RequestBytes:         c.bytesIn.Load(),

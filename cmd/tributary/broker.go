@@ -21,6 +21,7 @@ type brokerOptions struct {
 	durability string
 	autoCreate bool
 	addrFile   string
+	security   securityOptions
 }
 
 func defaultBrokerOptions() *brokerOptions {
@@ -28,7 +29,9 @@ func defaultBrokerOptions() *brokerOptions {
 	cfg.Listen = defaultBroker
 	cfg.DataDir = "tributary-data"
 	cfg.RetentionBytes = 0 // written as 0 is no limit, where the broker's zero is its default
-	return &brokerOptions{cfg: cfg, durability: cfg.Durability.String(), autoCreate: !cfg.DisableAutoCreate}
+	return &brokerOptions{
+		cfg: cfg, durability: cfg.Durability.String(), autoCreate: !cfg.DisableAutoCreate, security: defaultSecurityOptions(),
+	}
 }
 
 const (
@@ -39,10 +42,11 @@ const (
 
 func (o *brokerOptions) register(fs *pflag.FlagSet, prefix string) {
 	c := &o.cfg
-	textVar(fs, &c.Listen, prefix+"listen", "host:port", checkAddress, "accept Kafka clients here; port 0 takes a free one")
+	textVar(fs, &c.Listen, prefix+"listen", "host:port", checkBrokerListen, "accept Kafka clients here, without TLS and users; port 0 takes a free one, off none")
 	stringVar(fs, &c.DataDir, prefix+"data", "keep everything in this `directory`")
 	textVar(fs, &c.AdvertisedAddress, prefix+"advertise", "host:port", checkAdvertise, "tell clients to come back here; without it, where they dialled")
-	stringVar(fs, &o.addrFile, prefix+"addr-file", "write the address it listens on to this `file`, once it does")
+	o.security.register(fs, prefix)
+	stringVar(fs, &o.addrFile, prefix+"addr-file", "write the address it listens on to this `file`, once it does; one a line if there are several")
 	intVar(fs, &c.NodeID, prefix+"node-id", 1, maxInt32, "node.id; may not change in the life of a data directory")
 	enumVar(fs, &o.durability, prefix+"durability", []string{"fsync", "page-cache"}, "what a record has reached when acks=all is answered: the disk, or the kernel")
 	boolVar(fs, &o.autoCreate, prefix+"auto-create", "create a topic when a client asks for it")
@@ -57,6 +61,7 @@ func (o *brokerOptions) register(fs *pflag.FlagSet, prefix string) {
 	sizeVar(fs, &c.MaxInFlightBytes, prefix+"max-in-flight-bytes", 1<<20, 1<<40, "memory for the requests of all clients; more wait their turn")
 	intVar(fs, &c.MaxConnections, prefix+"max-connections", 1, 1_000_000, "clients connected at the same time")
 	durationVar(fs, &c.IdleTimeout, prefix+"idle-timeout", time.Second, maxDuration, "close a connection without traffic")
+	durationVar(fs, &c.HandshakeTimeout, prefix+"handshake-timeout", 100*time.Millisecond, time.Hour, "time for a TLS handshake and authentication together")
 	durationVar(fs, &c.OffsetsRetention, prefix+"offsets-retention", time.Minute, maxDuration, "keep the offsets of an empty group this long")
 	durationVar(fs, &c.GroupInitialRebalanceDelay, prefix+"rebalance-delay", 0, time.Minute, "wait for further members before the first rebalance of a group")
 	durationVar(fs, &c.FileDeleteDelay, prefix+"file-delete-delay", 0, time.Hour, "remove files this long after their records are gone")
@@ -74,6 +79,12 @@ func (o *brokerOptions) config() (broker.Config, error) {
 	if c.DataDir == "" {
 		return c, bad("data", "", "allowed is the name of a directory")
 	}
+	if c.Listen == listenOff {
+		c.Listen = ""
+	}
+	if err := o.security.apply(&c); err != nil {
+		return c, err
+	}
 	var err error
 	if c.Durability, err = broker.ParseDurability(o.durability); err != nil {
 		return c, err
@@ -90,6 +101,17 @@ func (o *brokerOptions) config() (broker.Config, error) {
 		c.FileDeleteDelay = -1
 	}
 	return c, c.Validate()
+}
+
+// listenOff is the --listen that takes no address.
+const listenOff = "off"
+
+// checkBrokerListen accepts host:port to listen on, or off.
+func checkBrokerListen(s string) error {
+	if s == listenOff {
+		return nil
+	}
+	return checkAddress(s)
 }
 
 // checkAddress accepts host:port to listen on.
@@ -166,11 +188,12 @@ func (o *brokerOptions) addTo(s *service, b *embeddedBroker) error {
 			}
 			b.Broker = opened
 			s.registry.MustRegister(brokerCollector{opened})
-			if a := opened.Addr(); a != nil {
-				daemon.WarnPublic(s.log, "broker", a)
-				s.log.Info("broker listens", "addr", a.String(), "data", cfg.DataDir, "durability", cfg.Durability.String())
+			listening := opened.Listeners()
+			for _, l := range listening {
+				daemon.WarnPublic(s.log, "broker", l.Addr)
+				s.log.Info("broker listens", "addr", l.Addr.String(), "listener", l.Name, "protocol", l.Protocol, "data", cfg.DataDir, "durability", cfg.Durability.String())
 			}
-			return o.writeAddr(opened.Addr())
+			return o.writeAddr(listening)
 		},
 		// The broker stops by itself only when it is closed; Stop does that.
 		Stop: func(context.Context) error {
@@ -191,14 +214,18 @@ func brokerError(err error) error {
 	return err
 }
 
-// writeAddr writes the address for whoever waits for it: the file is there when
-// it is whole.
-func (o *brokerOptions) writeAddr(a net.Addr) error {
-	if o.addrFile == "" || a == nil {
+// writeAddr writes the addresses for whoever waits for them: the file is there
+// when it is whole.
+func (o *brokerOptions) writeAddr(listening []broker.ListenerInfo) error {
+	if o.addrFile == "" || len(listening) == 0 {
 		return nil
 	}
+	var lines []byte
+	for _, l := range listening {
+		lines = fmt.Appendln(lines, l.Addr)
+	}
 	part := o.addrFile + ".part"
-	if err := os.WriteFile(part, []byte(a.String()+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(part, lines, 0o644); err != nil {
 		return err
 	}
 	return os.Rename(part, o.addrFile)

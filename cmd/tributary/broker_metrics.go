@@ -24,6 +24,7 @@ var (
 	brokerConnections = brokerDesc("connections", "Connections open now.")
 	brokerAccepted    = brokerDesc("connections_accepted_total", "Connections accepted.")
 	brokerClosed      = brokerDesc("connections_closed_total", "Connections the broker closed, by reason.", "reason")
+	brokerAuth        = brokerDesc("authentications_total", "Connections that authenticated, by SASL or in a TLS handshake, and attempts by SASL that failed.", "result")
 	brokerUnsupported = brokerDesc("requests_unsupported_total", "Requests of a kind or version that is not served.")
 	brokerPanics      = brokerDesc("panics_total", "Panics caught while serving a request.")
 	brokerIn          = brokerDesc("request_bytes_total", "Bytes read from clients.")
@@ -51,7 +52,7 @@ var (
 
 func (c brokerCollector) Describe(d chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		brokerConnections, brokerAccepted, brokerClosed, brokerUnsupported, brokerPanics, brokerIn, brokerOut, brokerInFlight,
+		brokerConnections, brokerAccepted, brokerClosed, brokerAuth, brokerUnsupported, brokerPanics, brokerIn, brokerOut, brokerInFlight,
 		brokerWaiting, brokerRequests, brokerSeconds, brokerErrors, brokerPartitions, brokerUnclean, brokerOffline, brokerGroups,
 		brokerMembers, topicMessagesIn, topicBytesIn, topicBytesOut, topicRejected, topicDuplicates, topicSize, topicMessages,
 		topicPartitions,
@@ -74,6 +75,10 @@ func (c brokerCollector) Collect(m chan<- prometheus.Metric) {
 	counter(brokerClosed, float64(s.ConnectionsMalformed), "malformed")
 	counter(brokerClosed, float64(s.ConnectionsIdle), "idle")
 	counter(brokerClosed, float64(s.ConnectionsSlow), "slow")
+	counter(brokerClosed, float64(s.ConnectionsHandshake), "tls_handshake")
+	counter(brokerClosed, float64(s.ConnectionsUnasked), "unauthenticated")
+	counter(brokerAuth, float64(s.Authenticated), "ok")
+	counter(brokerAuth, float64(s.AuthenticationFailed), "failed")
 	counter(brokerUnsupported, float64(s.RequestsUnsupported))
 	counter(brokerPanics, float64(s.Panics))
 	counter(brokerIn, float64(s.RequestBytes))

@@ -127,6 +127,9 @@ func loopback(a netip.AddrPort) netip.AddrPort {
 
 // greet tells a newcomer what to do next.
 func (o *upOptions) greet(c *cobra.Command, broker net.Addr) {
+	if broker == nil {
+		return // nobody can look
+	}
 	kafka := ""
 	if a := broker.String(); a != "127.0.0.1:9092" {
 		kafka = " --kafka kafka://" + a

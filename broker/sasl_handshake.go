@@ -1,0 +1,49 @@
+package broker
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// SaslHandshake (key 17), versions 0 to 1. KIP-43, KIP-152: after version 0 the tokens come in frames without a header, after
+// version 1 in SaslAuthenticate. A client that does not have to authenticate, or has, is refused.
+func saslHandshakeAPI() api {
+	return api{key: 17, min: 0, max: 1, serve: serveSASLHandshake, outline: "string"}
+}
+
+func serveSASLHandshake(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.SASLHandshakeRequest)
+	c := rq.conn
+	s := &c.session
+	resp := kmsg.NewPtrSASLHandshakeResponse()
+	switch {
+	case !s.pending || s.exchange != nil:
+		resp.ErrorCode = rq.code(codeIllegalSASLState)
+		s.failed = s.pending
+	case !slices.Contains(s.listener.cfg.SASLMechanisms, req.Mechanism):
+		resp.ErrorCode = rq.code(codeUnsupportedMechanism)
+		c.b.counters.authFailed.Add(1)
+		s.failed = true
+	default:
+		s.mechanism = req.Mechanism
+		s.exchange = c.b.users.exchange(req.Mechanism)
+		s.bare = rq.version == 0
+	}
+	if s.pending {
+		resp.SupportedMechanisms = s.listener.cfg.SASLMechanisms
+	}
+	rq.respond(resp)
+	return nil
+}
+
+// exchange begins an authentication.
+func (us *users) exchange(mechanism string) saslExchange {
+	switch mechanism {
+	case saslSCRAM256:
+		return &scramExchange{users: us, mechanism: scramSHA256}
+	case saslSCRAM512:
+		return &scramExchange{users: us, mechanism: scramSHA512}
+	}
+	return &plainExchange{users: us}
+}

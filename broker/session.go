@@ -1,0 +1,147 @@
+package broker
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// session is who is at the other end of a connection, and how far it has come in saying so. It belongs to the connection's
+// reader; once nothing is pending it does not change any more.
+type session struct {
+	listener *listener // nil for a connection by Dial
+
+	user string // name of the principal
+	host string // the client's address, without the port
+
+	trusted bool      // within the process: everything is allowed
+	pending bool      // it has to authenticate before anything else
+	by      time.Time // until when it has time for that and for the TLS handshake
+
+	mechanism string       // agreed on by SaslHandshake
+	exchange  saslExchange // under way
+	bare      bool         // SaslHandshake v0: tokens come in frames without a header
+	failed    bool         // it is closed when the answer is out
+}
+
+// saslExchange is one authentication, token by token.
+type saslExchange interface {
+	// next takes a token of the client and returns the answer to it, and whether that was the last one.
+	next(token []byte) (answer []byte, done bool, err error)
+	// user is who has authenticated, when it is done.
+	user() string
+}
+
+// maxTokenBytes is sasl.server.max.receive.size: the largest frame of a client that has not authenticated.
+const maxTokenBytes = 512 << 10
+
+// authenticationDelay is connection.failed.authentication.delay.ms: what a failed attempt costs in time.
+const authenticationDelay = 100 * time.Millisecond
+
+var (
+	errHandshake       = errors.New("tls handshake")
+	errUnauthenticated = errors.New("request before authentication")
+	errAuthentication  = errors.New("authentication failed")
+)
+
+// newSession begins a session. Whoever came by Dial is the program itself.
+func newSession(b *Broker, l *listener, nc net.Conn) session {
+	s := session{listener: l, user: anonymous, host: "local", trusted: l == nil}
+	if l == nil {
+		return s
+	}
+	if host, _, err := net.SplitHostPort(nc.RemoteAddr().String()); err == nil {
+		s.host = host
+	}
+	s.pending = len(l.cfg.SASLMechanisms) > 0
+	if s.pending || l.certificates != nil {
+		s.by = time.Now().Add(b.cfg.HandshakeTimeout)
+	}
+	return s
+}
+
+// handshake does what comes before the first request: TLS, where the listener has it.
+func (c *conn) handshake() error {
+	t, ok := c.nc.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	if err := c.nc.SetDeadline(c.session.by); err != nil {
+		return err
+	}
+	if c.b.isClosing() { // stopReading may have come just before
+		return ErrClosed
+	}
+	err := t.Handshake()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errHandshake, err)
+	}
+	if certs := t.ConnectionState().PeerCertificates; len(certs) > 0 {
+		name, err := distinguishedName(certs[0])
+		if err == nil {
+			c.session.user, err = c.session.listener.certificates.rules.user(name)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", errHandshake, err)
+		}
+	}
+	if !c.session.pending {
+		c.session.by = time.Time{}
+		c.b.counters.authenticated.Add(1)
+	}
+	return nil
+}
+
+// mayServe says whether a request of this kind may be served now: before authentication only what belongs to it.
+func (s *session) mayServe(key int16) bool {
+	switch kmsg.Key(key) {
+	case kmsg.ApiVersions, kmsg.SASLHandshake, kmsg.SASLAuthenticate:
+		return true
+	}
+	return !s.pending
+}
+
+// authenticate goes one token further. An error is the client's failure, and what it is told.
+func (c *conn) authenticate(token []byte) ([]byte, error) {
+	s := &c.session
+	answer, done, err := s.exchange.next(token)
+	if err != nil {
+		c.b.counters.authFailed.Add(1)
+		c.b.log.Debug("authentication fails", "peer", c.nc.RemoteAddr().String(), "mechanism", s.mechanism, "user", s.exchange.user(), "err", err)
+		s.failed = true
+		c.pause(authenticationDelay)
+		return nil, err
+	}
+	if done {
+		s.user = s.exchange.user()
+		s.pending, s.bare, s.exchange, s.by = false, false, nil, time.Time{}
+		c.b.counters.authenticated.Add(1)
+	}
+	return answer, nil
+}
+
+// serveToken serves a frame that is nothing but a token.
+func (c *conn) serveToken(token []byte) (*request, error) {
+	rq := &request{conn: c, api: c.b.apis[kmsg.SASLAuthenticate.Int16()], at: time.Now(), ready: make(chan struct{})}
+	answer, err := c.authenticate(token)
+	if err != nil {
+		return nil, errAuthentication // closed without a word, for there is no place for one
+	}
+	rq.answerWith(append(c.b.buffers.get(4 + len(answer))[:4], answer...))
+	return rq, nil
+}
+
+// pause has the reader wait, but not for a broker that closes or a client that is gone.
+func (c *conn) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.b.closing:
+	case <-c.dead:
+	}
+}
