@@ -116,7 +116,7 @@ func TestOctetsOfAll(t *testing.T) {
 // TestLayers holds templates and names against a plain map, through all sizes.
 func TestLayers(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	c := newCollector(t)
+	c := withoutHold(t)
 	const n = 600
 	known := map[uint16]bool{}
 	names := map[uint32]string{}

@@ -125,6 +125,11 @@ func newCollector(t testing.TB) *collector {
 	return &collector{t, collect.NewDecoder(collect.DefaultDecoderConfig())}
 }
 
+// withoutHold returns a collector that counts what has no template at once.
+func withoutHold(t testing.TB) *collector {
+	return &collector{t, collect.NewDecoder(collect.DecoderConfig{HoldOctets: -1})}
+}
+
 // decode returns the records of a datagram and the decoder's error.
 func (c *collector) decode(from netip.AddrPort, payload []byte) (records []*flow.Record, err error) {
 	c.t.Helper()

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tributary-net/tributary/flow"
 	"github.com/tributary-net/tributary/ipfix"
@@ -30,6 +31,12 @@ type DecoderConfig struct {
 	// whose templates give way or whose names are not learnt then, and for all
 	// exporters, of whom the longest silent give way.
 	MaxExporterOctets, MaxOctets int64
+
+	// Data sets whose template has not come yet are held until it comes: how
+	// many octets of them, for one exporter and for all, and how long, by the
+	// times of receipt. The oldest give way. Negative HoldOctets: none are held.
+	HoldExporterOctets, HoldOctets int64
+	HoldTime                       time.Duration
 }
 
 // DefaultDecoderConfig returns bounds that suit a large network.
@@ -37,6 +44,7 @@ func DefaultDecoderConfig() DecoderConfig {
 	return DecoderConfig{
 		MaxExporters: 16384, MaxDomains: 1024, MaxTemplates: 1024, MaxPorts: 64, MaxNames: 65536,
 		MaxExporterOctets: 16 << 20, MaxOctets: 256 << 20,
+		HoldExporterOctets: 32 << 20, HoldOctets: 256 << 20, HoldTime: 15 * time.Minute,
 	}
 }
 
@@ -50,6 +58,7 @@ type Decoder struct {
 	// generation counts template announcements, so that one can be said to have
 	// come after another.
 	generation atomic.Uint64
+	hold       hold
 
 	mu      sync.Mutex // for those who replace exporters; guards what follows
 	evicted evicted
@@ -69,6 +78,7 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 	cfg.MaxExporterOctets = cmp.Or(cfg.MaxExporterOctets, def.MaxExporterOctets)
 	cfg.MaxOctets = cmp.Or(cfg.MaxOctets, def.MaxOctets)
 	d := &Decoder{cfg: cfg}
+	d.hold.init(cmp.Or(cfg.HoldOctets, def.HoldOctets), cmp.Or(cfg.HoldExporterOctets, def.HoldExporterOctets), cmp.Or(cfg.HoldTime, def.HoldTime))
 	d.exporters.Store(&layers[netip.Addr, *exporter]{})
 	d.scratches.New = func() any { return new(scratch) }
 	return d
@@ -84,6 +94,7 @@ type scratch struct {
 	headers  packet.Headers
 	sflow    sflow.Datagram
 	options  []option
+	late     []int // sets of a message that are looked at again
 	samplers *samplers
 	export   export
 	emit     func(*flow.Record) error
@@ -97,12 +108,16 @@ func (d *Decoder) Decode(dg *flow.Datagram, emit func(*flow.Record) error) error
 	e.count.datagrams.Add(1)
 	e.count.bytes.Add(uint64(len(dg.Payload)))
 
+	now := dg.Received.UnixNano()
 	s := d.scratches.Get().(*scratch)
-	s.emit = emit
-	s.record.Reset()
-	s.record.SetUint(flow.TimeReceived, uint64(dg.Received.UnixNano()))
-	s.record.SetAddr(flow.SamplerAddress, e.addr)
-	err := d.decode(dg, e, s)
+	s.begin(e, now, emit)
+	var err error
+	if now >= d.hold.due.Load() {
+		err = d.heldDue(now, emit)
+	}
+	if err == nil {
+		err = d.decode(dg, e, s)
+	}
 	s.emit = nil
 	d.scratches.Put(s)
 
@@ -114,6 +129,15 @@ func (d *Decoder) Decode(dg *flow.Datagram, emit func(*flow.Record) error) error
 	}
 	e.count.malformed[reasonOf(err)].Add(1)
 	return err
+}
+
+// begin sets what all records of a datagram share, whatever its protocol; received
+// is in ns since the epoch.
+func (s *scratch) begin(e *exporter, received int64, emit func(*flow.Record) error) {
+	s.emit = emit
+	s.record.Reset()
+	s.record.SetUint(flow.TimeReceived, uint64(received))
+	s.record.SetAddr(flow.SamplerAddress, e.addr)
 }
 
 // stopError wraps an error of emit on its way out.

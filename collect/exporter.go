@@ -26,6 +26,11 @@ type exporter struct {
 	// Guarded by the Decoder's mutex:
 	octets int64 // what is remembered of it takes about so many
 	gone   bool  // it has given way
+
+	forgotten atomic.Bool // it has given way, or is about to
+	// Guarded by the mutex of what is held:
+	held       heldList
+	heldOctets int64
 }
 
 // domainKey tells the template spaces of one exporter apart: templates of v9
@@ -52,6 +57,9 @@ type domain struct {
 	samplers  atomic.Pointer[samplers]
 	bootNs    atomic.Uint64 // systemInitTimeMilliseconds of options data, as ns
 	octets    atomic.Int64  // what is remembered of it takes about so many
+	forgotten atomic.Bool   // it has given way
+
+	held map[uint16]heldQueue // by template; guarded by the mutex of what is held
 
 	mu     sync.Mutex // guards what follows
 	seq    sequence
@@ -137,6 +145,7 @@ func (d *Decoder) evict(keep *exporter) bool {
 		return cmp.Or(cmp.Compare(a.seen.Load(), b.seen.Load()), cmp.Compare(a.count.datagrams.Load(), b.count.datagrams.Load()))
 	})
 	for _, e := range list[:min(len(list), max(1, len(list)/16))] {
+		d.hold.forget(e)
 		d.evicted.add(e)
 		d.octets -= e.octets
 		e.gone = true
@@ -262,6 +271,7 @@ func (d *Decoder) evictDomains(e *exporter) bool {
 			return false
 		}
 		d.take(e, -dom.octets.Load())
+		d.hold.forgetDomain(e, dom)
 		e.count.domainsEvicted.Add(1)
 		return true
 	}))

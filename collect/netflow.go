@@ -88,17 +88,10 @@ func (d *Decoder) decodeV9(dg *flow.Datagram, e *exporter, s *scratch) error {
 	if err != nil {
 		return err
 	}
-	r := &s.record
-	r.SetUint(flow.Type, uint64(flow.TypeNetFlowV9))
-	r.SetUint(flow.FlowSource, uint64(flow.SourceNetFlowV9))
-	r.SetUint(flow.SequenceNum, uint64(h.Sequence))
-	r.SetUint(flow.ObservationDomainID, uint64(h.SourceID))
-	x := &s.export
-	*x = export{version: 9, timeNs: uint64(h.UnixSecs) * 1e9, uptime: h.SysUptime}
-	r.SetUint(flow.TimeExport, x.timeNs)
+	s.export = export{version: 9, timeNs: uint64(h.UnixSecs) * 1e9, uptime: h.SysUptime}
 	dom := d.domain(e, domainKey{version: 9, id: h.SourceID}, dg.Exporter.Port(), h.Sequence)
 	dom.observe(h.Sequence, 1, true, &e.count)
-	m := message{d: d, e: e, dom: dom, s: s, x: x, port: dg.Exporter.Port()}
+	m := message{d: d, e: e, dom: dom, s: s, x: &s.export, port: dg.Exporter.Port(), sequence: h.Sequence, received: dg.Received.UnixNano()}
 	return m.decode(sets)
 }
 
@@ -108,16 +101,9 @@ func (d *Decoder) decodeIPFIX(dg *flow.Datagram, e *exporter, s *scratch) error 
 	if err != nil && sets == nil {
 		return err
 	}
-	r := &s.record
-	r.SetUint(flow.Type, uint64(flow.TypeIPFIX))
-	r.SetUint(flow.FlowSource, uint64(flow.SourceIPFIX))
-	r.SetUint(flow.SequenceNum, uint64(h.Sequence))
-	r.SetUint(flow.ObservationDomainID, uint64(h.Domain))
 	dom := d.domain(e, domainKey{version: ipfix.Version, id: h.Domain}, dg.Exporter.Port(), h.Sequence)
-	x := &s.export
-	*x = export{version: ipfix.Version, timeNs: uint64(h.ExportTime) * 1e9, bootNs: dom.bootNs.Load()}
-	r.SetUint(flow.TimeExport, x.timeNs)
-	m := message{d: d, e: e, dom: dom, s: s, x: x, port: dg.Exporter.Port()}
+	s.export = export{version: ipfix.Version, timeNs: uint64(h.ExportTime) * 1e9}
+	m := message{d: d, e: e, dom: dom, s: s, x: &s.export, port: dg.Exporter.Port(), sequence: h.Sequence, received: dg.Received.UnixNano()}
 	mErr := m.decode(sets)
 	dom.observe(h.Sequence, m.units, m.unknown == 0 && mErr == nil && err == nil, &e.count)
 	if err == nil {
@@ -141,16 +127,40 @@ type message struct {
 	x    *export
 	port uint16
 
+	sequence uint32
+	received int64 // ns since the epoch
+
 	units   uint32 // data records, of options too
 	unknown int    // data sets that no template describes
 }
 
-func (m *message) decode(b []byte) error {
+// begin sets what all records of the message share.
+func (m *message) begin() {
+	r := &m.s.record
+	if m.x.version == 9 {
+		r.SetUint(flow.Type, uint64(flow.TypeNetFlowV9))
+		r.SetUint(flow.FlowSource, uint64(flow.SourceNetFlowV9))
+	} else {
+		r.SetUint(flow.Type, uint64(flow.TypeIPFIX))
+		r.SetUint(flow.FlowSource, uint64(flow.SourceIPFIX))
+		m.x.bootNs = m.dom.bootNs.Load()
+	}
+	r.SetUint(flow.SequenceNum, uint64(m.sequence))
+	r.SetUint(flow.ObservationDomainID, uint64(m.dom.key.id))
+	r.SetUint(flow.TimeExport, m.x.timeNs)
 	m.share()
+}
+
+func (m *message) decode(b []byte) error {
+	m.begin()
 	// Options data that follow the records they speak of come first. A message
 	// like that is rare: mostly options have a message of their own.
 	if m.optionsBehind(b) {
+		m.s.late = m.s.late[:0]
 		err := m.sets(b, options)
+		if _, stop := err.(stopError); stop { //nolint:errorlint // never wrapped
+			return err
+		}
 		if e := m.sets(b, templates|records); e != nil {
 			err = e
 		}
@@ -209,7 +219,19 @@ func (m *message) optionsTemplateSet() uint16 {
 func (m *message) sets(b []byte, which parts) error {
 	sets := ipfix.SetsOf(b)
 	var first error
-	for set := (ipfix.Set{}); sets.Next(&set); {
+	late := m.s.late
+	for i, set := 0, (ipfix.Set{}); sets.Next(&set); i++ {
+		which := which
+		if set.ID >= ipfix.MinDataSetID {
+			// Options data before their options template.
+			switch {
+			case which == options && m.dom.program(set.ID) == nil:
+				m.s.late = append(m.s.late, i)
+			case which == templates|records && len(late) > 0 && late[0] == i:
+				late = late[1:]
+				which |= options
+			}
+		}
 		err := m.set(set, which)
 		if _, stop := err.(stopError); stop { //nolint:errorlint // made by set
 			return err
@@ -236,8 +258,7 @@ func (m *message) set(set ipfix.Set, which parts) error {
 	switch {
 	case p == nil:
 		if which&records != 0 {
-			m.unknown++
-			m.e.count.missingTemplates.Add(1)
+			return m.hold(set)
 		}
 	case p.template.Options:
 		if which&options != 0 {
@@ -250,22 +271,30 @@ func (m *message) set(set ipfix.Set, which parts) error {
 }
 
 func (m *message) templates(set ipfix.Set) error {
+	var stop error
 	define := func(t *ipfix.Template) {
+		if stop != nil {
+			return
+		}
 		m.e.count.templates.Add(1)
 		if t.Withdrawal() {
 			m.d.withdraw(m.e, m.dom, t)
 			return
 		}
 		m.d.define(m.e, m.dom, t, m.port)
+		stop = m.d.release(m.dom, t.ID, m.s.emit)
 	}
+	var err error
 	switch {
 	case m.x.version == 9 && set.ID <= netflow.V9OptionsTemplateSetID:
-		return netflow.ParseV9Templates(set, define)
+		err = netflow.ParseV9Templates(set, define)
 	case m.x.version == ipfix.Version && (set.ID == ipfix.TemplateSetID || set.ID == ipfix.OptionsTemplateSetID):
-		return ipfix.ParseTemplates(set, define)
+		err = ipfix.ParseTemplates(set, define)
+	default:
+		// RFC 7011, 3.3.2: other ids are reserved; such sets are passed over.
+		err = fmt.Errorf("set of reserved id %d: %w", set.ID, ipfix.ErrTemplate)
 	}
-	// RFC 7011, 3.3.2: other ids are reserved; such sets are passed over.
-	return fmt.Errorf("set of reserved id %d: %w", set.ID, ipfix.ErrTemplate)
+	return cmp.Or(stop, err)
 }
 
 func (m *message) records(p *program, set ipfix.Set) error {

@@ -210,7 +210,7 @@ func TestUptimeFromOptions(t *testing.T) {
 
 // TestMissingTemplate: a set that no template describes costs nothing but itself.
 func TestMissingTemplate(t *testing.T) {
-	c := newCollector(t)
+	c := withoutHold(t)
 	b := v10{}.with(set(2, template(256, flowFields...)), set(300, []byte("whatever it is")), set(256, flowRecord), set(301, flowRecord))
 	check(t, c.want(1, b)[0], values{flow.Bytes: 1500, flow.Type: 4, flow.FlowSource: 5})
 	b = v9{}.with(set(300, []byte("whatever")), set(0, template(256, flowFields...)), set(256, flowRecord, flowRecord))
@@ -284,7 +284,7 @@ func TestNoFields(t *testing.T) {
 		"options of IPFIX": {ten, set(3, optionsTemplate(256, 1, field{id: 149, length: 4}, field{id: 34, length: 8})), set(3, template(256))},
 	}
 	for name, tt := range tests {
-		c := newCollector(t)
+		c := withoutHold(t)
 		c.want(0, tt.message(tt.define))
 		if n := c.Stats().Programs; n != 1 {
 			t.Errorf("%s: %d templates known, want 1", name, n)

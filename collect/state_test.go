@@ -51,7 +51,7 @@ func TestTwoBySequence(t *testing.T) {
 	}
 	// One that announces its templates from a port and sends from another far
 	// away in its numbers: what the first announces counts for the second too.
-	c = newCollector(t)
+	c = withoutHold(t)
 	c.wantFrom(port(1), 0, v10{sequence: 5}.with(byBytes))
 	c.wantFrom(port(9), 0, v10{sequence: far}.with(oneTwo)) // not known to be meant
 	c.wantFrom(port(1), 0, v10{sequence: 5}.with(byBytes))
@@ -93,7 +93,7 @@ func TestRestart(t *testing.T) {
 // TestKeys: templates of the same id in another domain, version or of another
 // exporter have nothing to do with each other.
 func TestKeys(t *testing.T) {
-	c := newCollector(t)
+	c := withoutHold(t)
 	c.want(0, v10{domain: 1}.with(byBytes))
 	c.want(0, v10{domain: 2}.with(byPackets))
 	c.want(0, v9{source: 1}.with(set(0, template(256, field{id: 10, length: 4}, field{id: 14, length: 4}))))
@@ -162,7 +162,7 @@ func TestSequence(t *testing.T) {
 // TestSequenceOfRecords: IPFIX counts data records, of options too, and what no
 // template describes is not taken for loss.
 func TestSequenceOfRecords(t *testing.T) {
-	c := newCollector(t)
+	c := withoutHold(t)
 	fields, octets := split([]value{u(149, 4, 0), u(34, 4, 100)})
 	c.want(3, v10{sequence: 100}.with(set(2, template(256, flowFields...)), set(256, flowRecord, flowRecord, flowRecord), set(3, optionsTemplate(999, 1, fields...)), set(999, octets, octets)))
 	c.want(1, v10{sequence: 105}.with(set(256, flowRecord)))

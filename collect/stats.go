@@ -33,7 +33,7 @@ func Reasons() []Reason {
 type counters struct {
 	datagrams, bytes, records, options, templates, counterSamples, otherSamples atomic.Uint64
 	malformed                                                                   [numReasons]atomic.Uint64
-	missingTemplates                                                            atomic.Uint64
+	missingTemplates, heldSets, heldDecoded, heldExpired, heldEvicted           atomic.Uint64
 	gaps, skipped, recovered, repeated, restarts                                atomic.Uint64
 	templatesEvicted, domainsEvicted, optionsEvicted                            atomic.Uint64
 }
@@ -52,7 +52,13 @@ type ExporterStats struct {
 	OtherSamples   uint64 // sFlow samples of formats that are not known
 
 	Malformed        [numReasons]uint64 // datagrams with something that could not be decoded, by Reason
-	MissingTemplates uint64             // data sets that no template described
+	MissingTemplates uint64             // data sets that no template described, and that are not held, or no more
+
+	// Data sets whose template has not come yet are held.
+	HeldSets    uint64 // how many have been held so far: the sum of the next three and of those held now
+	HeldDecoded uint64 // of them, those whose template came
+	HeldExpired uint64 // those whose template did not come in time
+	HeldEvicted uint64 // those that gave way to others
 
 	// Of the protocol's sequence numbers, in its own unit: datagrams in NetFlow
 	// v9 and sFlow, records in v5, v7 and IPFIX.
@@ -77,6 +83,10 @@ func (c *counters) stats(addr netip.Addr, seen int64) ExporterStats {
 		CounterSamples:   c.counterSamples.Load(),
 		OtherSamples:     c.otherSamples.Load(),
 		MissingTemplates: c.missingTemplates.Load(),
+		HeldDecoded:      c.heldDecoded.Load(),
+		HeldExpired:      c.heldExpired.Load(),
+		HeldEvicted:      c.heldEvicted.Load(),
+		HeldSets:         c.heldSets.Load(),
 		Gaps:             c.gaps.Load(),
 		Skipped:          c.skipped.Load(),
 		Recovered:        c.recovered.Load(),
@@ -96,6 +106,11 @@ func (c *counters) stats(addr netip.Addr, seen int64) ExporterStats {
 // has not come since. It never exceeds Skipped, whenever the two were read.
 func (s *ExporterStats) Missing() uint64 { return s.Skipped - min(s.Recovered, s.Skipped) }
 
+// Held returns how many data sets wait for their templates.
+func (s *ExporterStats) Held() uint64 {
+	return s.HeldSets - min(s.HeldDecoded+s.HeldExpired+s.HeldEvicted, s.HeldSets)
+}
+
 // Add adds the counts of o to those of s.
 func (s *ExporterStats) Add(o ExporterStats) {
 	s.LastSeen = max(s.LastSeen, o.LastSeen)
@@ -107,6 +122,10 @@ func (s *ExporterStats) Add(o ExporterStats) {
 	s.CounterSamples += o.CounterSamples
 	s.OtherSamples += o.OtherSamples
 	s.MissingTemplates += o.MissingTemplates
+	s.HeldSets += o.HeldSets
+	s.HeldDecoded += o.HeldDecoded
+	s.HeldExpired += o.HeldExpired
+	s.HeldEvicted += o.HeldEvicted
 	s.Gaps += o.Gaps
 	s.Skipped += o.Skipped
 	s.Recovered += o.Recovered
@@ -128,6 +147,8 @@ type DecoderStats struct {
 	Domains   int
 	Programs  int   // templates known
 	Octets    int64 // what is remembered takes about so many
+	// HeldOctets is about how many the data sets take that wait for their templates.
+	HeldOctets int64
 }
 
 // Stats returns what the decoder has seen so far.
@@ -138,6 +159,9 @@ func (d *Decoder) Stats() DecoderStats {
 	exporters := d.exporters.Load()
 	s.Octets = d.octets
 	d.mu.Unlock()
+	d.hold.mu.Lock()
+	s.HeldOctets = d.hold.octets
+	d.hold.mu.Unlock()
 	for addr, e := range exporters.all() {
 		es := e.count.stats(addr, e.seen.Load())
 		s.Exporters = append(s.Exporters, es)

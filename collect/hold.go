@@ -1,0 +1,345 @@
+package collect
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/ipfix"
+)
+
+// hold keeps data sets whose template has not come yet, until it comes. It costs
+// nothing while it is empty.
+//
+// A worker that finds no template looks again under the mutex before it keeps the
+// set; the worker that reads the template stores it before it takes, under the
+// same mutex, what waits for it. So no set is kept that nobody comes for, and
+// records go to the sink of a worker, whichever of them read the template.
+type hold struct {
+	maxOctets, maxExporterOctets int64
+	maxAge                       int64 // ns
+
+	// due is when there is something to do, in ns since the epoch: when the
+	// oldest set expires, or at once when templates came from elsewhere than a
+	// worker.
+	due  atomic.Int64
+	sets atomic.Int64
+
+	mu     sync.Mutex // guards what follows, and what exporters and domains say is held
+	octets int64
+	age    heldList
+	ready  []readySets
+}
+
+// heldSet is a data set that waits, with what its datagram said.
+type heldSet struct {
+	links    [2]heldLinks // by age: in all and of its exporter
+	next     *heldSet     // of those that wait for the same template
+	e        *exporter
+	dom      *domain
+	id       uint16
+	port     uint16
+	sequence uint32
+	received int64 // ns since the epoch
+	export   export
+	body     []byte
+}
+
+type heldLinks struct{ older, younger *heldSet }
+
+// heldList is a list by age, through one of the links.
+type heldList struct{ oldest, youngest *heldSet }
+
+const (
+	linksOfAll = iota
+	linksOfExporter
+)
+
+// heldQueue are the sets that wait for one template, oldest first.
+type heldQueue struct{ first, last *heldSet }
+
+// readySets names sets whose template has come from elsewhere than a worker.
+type readySets struct {
+	dom *domain
+	id  uint16
+}
+
+// heldOctets is about how much memory it takes to hold a set beside its body.
+const heldOctets = 256
+
+func (h *heldSet) size() int64 { return heldOctets + int64(len(h.body)) }
+
+func (l *heldList) push(h *heldSet, links int) {
+	h.links[links].older = l.youngest
+	if l.youngest == nil {
+		l.oldest = h
+	} else {
+		l.youngest.links[links].younger = h
+	}
+	l.youngest = h
+}
+
+func (l *heldList) remove(h *heldSet, links int) {
+	at := &h.links[links]
+	if at.older == nil {
+		l.oldest = at.younger
+	} else {
+		at.older.links[links].younger = at.younger
+	}
+	if at.younger == nil {
+		l.youngest = at.older
+	} else {
+		at.younger.links[links].older = at.older
+	}
+	*at = heldLinks{}
+}
+
+// init takes the bounds. Negative octets: nothing is held.
+func (q *hold) init(octets, exporterOctets int64, age time.Duration) {
+	q.maxOctets, q.maxExporterOctets, q.maxAge = octets, min(exporterOctets, octets), int64(age)
+	q.due.Store(math.MaxInt64)
+}
+
+// keep keeps a set, or reports that it need not be kept since its template is
+// there by now.
+func (q *hold) keep(h *heldSet, body []byte) (there bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if h.dom.program(h.id) != nil {
+		return true
+	}
+	size := heldOctets + int64(len(body))
+	if size > q.maxExporterOctets || h.e.forgotten.Load() || h.dom.forgotten.Load() {
+		h.e.count.missingTemplates.Add(1)
+		return false
+	}
+	for h.e.heldOctets+size > q.maxExporterOctets {
+		q.giveUp(h.e.held.oldest, &h.e.count.heldEvicted)
+	}
+	for q.octets+size > q.maxOctets {
+		q.giveUp(q.age.oldest, &q.age.oldest.e.count.heldEvicted)
+	}
+	h.body = append(make([]byte, 0, len(body)), body...)
+	q.age.push(h, linksOfAll)
+	h.e.held.push(h, linksOfExporter)
+	if h.dom.held == nil {
+		h.dom.held = make(map[uint16]heldQueue)
+	}
+	waiting := h.dom.held[h.id]
+	if waiting.last == nil {
+		waiting.first = h
+	} else {
+		waiting.last.next = h
+	}
+	waiting.last = h
+	h.dom.held[h.id] = waiting
+	q.count(h, 1)
+	h.e.count.heldSets.Add(1)
+	q.schedule()
+	return false
+}
+
+// count adds n sets like h, or takes them away.
+func (q *hold) count(h *heldSet, n int64) {
+	q.octets += n * h.size()
+	h.e.heldOctets += n * h.size()
+	q.sets.Add(n)
+}
+
+// schedule says when there is something to do next.
+func (q *hold) schedule() {
+	switch due := int64(math.MaxInt64); {
+	case len(q.ready) > 0:
+		q.due.Store(math.MinInt64)
+	case q.age.oldest == nil:
+		q.due.Store(due)
+	default:
+		if q.age.oldest.received < due-q.maxAge {
+			due = q.age.oldest.received + q.maxAge
+		}
+		q.due.Store(due)
+	}
+}
+
+// giveUp drops a set that is the oldest of those that wait for its template, and
+// counts it.
+func (q *hold) giveUp(h *heldSet, why *atomic.Uint64) {
+	q.unlink(h)
+	waiting := h.dom.held[h.id]
+	if waiting.first = h.next; waiting.first == nil {
+		delete(h.dom.held, h.id)
+	} else {
+		h.dom.held[h.id] = waiting
+	}
+	why.Add(1)
+	h.e.count.missingTemplates.Add(1)
+}
+
+func (q *hold) unlink(h *heldSet) {
+	q.age.remove(h, linksOfAll)
+	h.e.held.remove(h, linksOfExporter)
+	q.count(h, -1)
+}
+
+// expire gives up what has waited for too long.
+func (q *hold) expire(now int64) {
+	for q.age.oldest != nil && q.age.oldest.received <= now-q.maxAge {
+		q.giveUp(q.age.oldest, &q.age.oldest.e.count.heldExpired)
+	}
+}
+
+// take returns the sets of a domain that wait for a template, linked by next.
+func (q *hold) take(dom *domain, id uint16) *heldSet {
+	first := dom.held[id].first
+	delete(dom.held, id)
+	for h := first; h != nil; h = h.next {
+		q.unlink(h)
+	}
+	return first
+}
+
+// forget gives up what is held of an exporter that gives way.
+func (q *hold) forget(e *exporter) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e.forgotten.Store(true)
+	for e.held.oldest != nil {
+		q.giveUp(e.held.oldest, &e.count.heldEvicted)
+	}
+	q.schedule()
+}
+
+// forgetDomain gives up what is held of a domain that gives way.
+func (q *hold) forgetDomain(e *exporter, dom *domain) {
+	dom.mu.Lock()
+	domains := []*domain{dom}
+	for _, other := range dom.others {
+		domains = append(domains, other)
+	}
+	dom.mu.Unlock()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, dom := range domains {
+		dom.forgotten.Store(true)
+		for _, waiting := range dom.held {
+			for h := waiting.first; h != nil; h = h.next {
+				q.unlink(h)
+				e.count.heldEvicted.Add(1)
+				e.count.missingTemplates.Add(1)
+			}
+		}
+		clear(dom.held)
+	}
+	q.schedule()
+}
+
+// hold keeps a data set that no template describes, or decodes it after all.
+func (m *message) hold(set ipfix.Set) error {
+	q := &m.d.hold
+	m.unknown++
+	if q.maxOctets < 0 {
+		m.e.count.missingTemplates.Add(1)
+		return nil
+	}
+	h := &heldSet{e: m.e, dom: m.dom, id: set.ID, port: m.port, sequence: m.sequence, received: m.received, export: *m.x}
+	if q.keep(h, set.Body) {
+		m.unknown--
+		return m.set(set, options|records)
+	}
+	return nil
+}
+
+// release decodes what waits for a template of a domain, which has come, and
+// returns the first error of emit.
+func (d *Decoder) release(dom *domain, id uint16, emit func(*flow.Record) error) error {
+	if d.hold.sets.Load() == 0 {
+		return nil
+	}
+	domains := []*domain{dom}
+	if dom.parent == nil {
+		dom.mu.Lock()
+		for _, other := range dom.others {
+			domains = append(domains, other)
+		}
+		dom.mu.Unlock()
+	}
+	for _, dom := range domains {
+		d.hold.mu.Lock()
+		var h *heldSet
+		if dom.program(id) != nil {
+			h = d.hold.take(dom, id)
+			d.hold.schedule()
+		}
+		d.hold.mu.Unlock()
+		for ; h != nil; h = h.next {
+			if err := d.decodeHeld(h, emit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// decodeHeld decodes a set that was held, as its datagram would have been. Only
+// an error of emit is returned.
+func (d *Decoder) decodeHeld(h *heldSet, emit func(*flow.Record) error) error {
+	p := h.dom.program(h.id)
+	if p == nil { // withdrawn in the meantime
+		h.e.count.heldEvicted.Add(1)
+		h.e.count.missingTemplates.Add(1)
+		return nil
+	}
+	h.e.count.heldDecoded.Add(1)
+	s := d.scratches.Get().(*scratch)
+	defer d.scratches.Put(s)
+	s.begin(h.e, h.received, emit)
+	s.export = h.export
+	m := message{d: d, e: h.e, dom: h.dom, s: s, x: &s.export, port: h.port, sequence: h.sequence, received: h.received}
+	m.begin()
+	var err error
+	if p.template.Options {
+		err = m.options(p.template, h.body)
+	} else {
+		err = m.records(p, ipfix.Set{ID: h.id, Body: h.body})
+	}
+	s.emit = nil
+	if _, stop := err.(stopError); stop { //nolint:errorlint // never wrapped
+		return err
+	}
+	if err != nil {
+		h.e.count.malformed[reasonOf(err)].Add(1)
+	}
+	return nil
+}
+
+// heldDue does what is due: gives up what has waited too long, and decodes what
+// has a template that no worker read.
+func (d *Decoder) heldDue(now int64, emit func(*flow.Record) error) error {
+	q := &d.hold
+	q.mu.Lock()
+	q.expire(now)
+	ready := q.ready
+	q.ready = nil
+	q.schedule()
+	q.mu.Unlock()
+	for _, r := range ready {
+		if err := d.release(r.dom, r.id, emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// GiveUp drops all data sets that wait for their templates and counts them as
+// sets without one. It is for the end, when no more templates can come.
+func (d *Decoder) GiveUp() {
+	d.hold.mu.Lock()
+	defer d.hold.mu.Unlock()
+	for d.hold.age.oldest != nil {
+		h := d.hold.age.oldest
+		d.hold.giveUp(h, &h.e.count.heldExpired)
+	}
+	d.hold.schedule()
+}
