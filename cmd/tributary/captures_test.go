@@ -47,7 +47,7 @@ func TestCapturesDecode(t *testing.T) {
 	exportCaptures(t, func(t *testing.T, file string) {
 		t.Parallel()
 		var out, stderr bytes.Buffer
-		if code := run(t.Context(), []string{"decode", "-r", file, "--format", "json", "--quiet"}, strings.NewReader(""), &out, &stderr); code != 0 {
+		if code := run(t.Context(), []string{"decode", "-r", file, "--format", "json", "--quiet", "--hold", "0"}, strings.NewReader(""), &out, &stderr); code != 0 {
 			t.Fatalf("decode exits with %d: %s", code, stderr.Bytes())
 		}
 		flows := filepath.Join(t.TempDir(), "flows.jsonl")
@@ -102,8 +102,14 @@ var plainElements = map[uint16]flow.Field{
 	281: flow.PostNATSrcAddr, 282: flow.PostNATDstAddr, 351: flow.Layer2SegmentID,
 }
 
-// decodeCapture decodes a capture datagram by datagram.
+// decodeCapture decodes a capture datagram by datagram, with or without holding
+// what comes before its template.
 func decodeCapture(t testing.TB, file string, datagram func(i int, err error), record func(i, n int, r *flow.Record)) collect.DecoderStats {
+	t.Helper()
+	return decodeCaptureWith(t, collect.DecoderConfig{HoldOctets: -1}, file, datagram, record)
+}
+
+func decodeCaptureWith(t testing.TB, cfg collect.DecoderConfig, file string, datagram func(i int, err error), record func(i, n int, r *flow.Record)) collect.DecoderStats {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
@@ -114,7 +120,7 @@ func decodeCapture(t testing.TB, file string, datagram func(i int, err error), r
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoder := collect.NewDecoder(collect.DefaultDecoderConfig())
+	decoder := collect.NewDecoder(cfg)
 	datagrams := packet.NewDatagramReader(capture)
 	var g packet.Datagram
 	for i := 0; ; i++ {
@@ -131,6 +137,47 @@ func decodeCapture(t testing.TB, file string, datagram func(i int, err error), r
 		})
 		datagram(i, err)
 	}
+}
+
+// heldInCaptures are the captures that have data before their template, and how
+// many records more there are when these are held.
+var heldInCaptures = map[string]int{
+	"ipfix-datatemplate-graylog":  3,
+	"nf9-datatemplates-mixed-akv": 11,
+	"nf9-fortigate-300d-graylog":  81,
+}
+
+// TestCapturesHold: what comes before its template is decoded when that comes,
+// and everything else stays as it is without.
+func TestCapturesHold(t *testing.T) {
+	exportCaptures(t, func(t *testing.T, file string) {
+		count := func(cfg collect.DecoderConfig) (datagrams []uint64, s collect.ExporterStats) {
+			var now uint64
+			s = decodeCaptureWith(t, cfg, file, func(int, error) {
+				datagrams = append(datagrams, now)
+				now = 0
+			}, func(_, _ int, r *flow.Record) {
+				now += 1 + r.Uint(flow.Bytes) + r.Uint(flow.Packets)<<32 // whatever it says
+			}).Total
+			return datagrams, s
+		}
+		plain, without := count(collect.DecoderConfig{HoldOctets: -1})
+		held, with := count(collect.DecoderConfig{})
+		want := heldInCaptures[strings.TrimSuffix(filepath.Base(file), ".pcap")]
+		if got := int(with.Records - without.Records); got != want {
+			t.Errorf("%d records, and %d more with those held, want %d more", without.Records, got, want)
+		}
+		if want == 0 && !slices.Equal(plain, held) {
+			t.Error("records are not the same as without holding")
+		}
+		if with.HeldSets != without.MissingTemplates || with.HeldDecoded+with.Held() != with.HeldSets || with.MissingTemplates != 0 {
+			t.Errorf("%d sets held, %d decoded later, %d still held, %d given up; without %d lack their template",
+				with.HeldSets, with.HeldDecoded, with.Held(), with.MissingTemplates, without.MissingTemplates)
+		}
+		if with.Options < without.Options || with.Malformed != without.Malformed {
+			t.Errorf("%d options records, malformed %v; without %d and %v", with.Options, with.Malformed, without.Options, without.Malformed)
+		}
+	})
 }
 
 // TestCapturesElements compares every element of every record: those that have a

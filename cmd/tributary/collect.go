@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -46,6 +47,9 @@ func (o *collectOptions) register(fs *pflag.FlagSet, prefix string) {
 	intVar(fs, &o.bounds.MaxExporters, prefix+"max-exporters", 1, 10_000_000, "exporters remembered; the longest silent give way")
 	intVar(fs, &o.bounds.MaxTemplates, prefix+"max-templates", 1, 65280, "templates remembered for each observation domain")
 	sizeVar(fs, &o.bounds.MaxExporterOctets, prefix+"exporter-state-bytes", 64<<10, maxInt64, "memory for the templates and names of one exporter; beyond it templates give way and names are not learnt")
+	sizeVar(fs, &o.bounds.HoldOctets, prefix+"hold", 0, maxInt64, "memory for data that wait for their template; the oldest give way; 0 holds none")
+	sizeVar(fs, &o.bounds.HoldExporterOctets, prefix+"hold-exporter", 64<<10, maxInt64, "how much of it one exporter may take")
+	durationVar(fs, &o.bounds.HoldTime, prefix+"hold-time", time.Second, maxDuration, "how long data wait for their template")
 	sizeVar(fs, &o.bounds.MaxOctets, prefix+"state-bytes", 1<<20, maxInt64, "memory for the templates and names of all exporters; beyond it the longest silent exporters give way")
 	o.sink.register(fs, prefix)
 }
@@ -105,6 +109,15 @@ been delivered, and ends.`,
 	})
 }
 
+// withHold returns bounds with so many octets for data that wait for their
+// template, 0 for none.
+func withHold(bounds collect.DecoderConfig, octets int64) collect.DecoderConfig {
+	if bounds.HoldOctets = octets; octets == 0 {
+		bounds.HoldOctets = -1
+	}
+	return bounds
+}
+
 // addTo adds the collector and its sinks to a service. What it returns is nil
 // until the collector has started.
 func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc) (**collect.Server, error) {
@@ -129,7 +142,7 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 	s.group.Add(daemon.Part{
 		Name: "collector",
 		Start: func(context.Context) (err error) {
-			decoder := collect.NewDecoder(o.bounds)
+			decoder := collect.NewDecoder(withHold(o.bounds, o.bounds.HoldOctets))
 			if *server, err = collect.New(cfg, decoder, sinks); err != nil {
 				return daemon.ListenError(err)
 			}

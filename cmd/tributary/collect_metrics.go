@@ -36,7 +36,11 @@ var exporterMetrics = []exporterMetric{
 	exporterCounter("templates", "Template records received, repetitions too, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Templates }),
 	exporterCounter("counter_samples", "sFlow counter samples received, by exporter.", func(s *collect.ExporterStats) uint64 { return s.CounterSamples }),
 	exporterCounter("unknown_samples", "sFlow samples of formats that are not known, by exporter.", func(s *collect.ExporterStats) uint64 { return s.OtherSamples }),
-	exporterCounter("missing_templates", "Data sets that no template described, by exporter.", func(s *collect.ExporterStats) uint64 { return s.MissingTemplates }),
+	exporterCounter("held_sets", "Data sets that were held because their template had not come, by exporter.", func(s *collect.ExporterStats) uint64 { return s.HeldSets }),
+	exporterCounter("held_decoded", "Of these, those decoded when their template came, by exporter.", func(s *collect.ExporterStats) uint64 { return s.HeldDecoded }),
+	exporterCounter("held_expired", "Of these, those whose template did not come in time, by exporter.", func(s *collect.ExporterStats) uint64 { return s.HeldExpired }),
+	exporterCounter("held_evicted", "Of these, those that gave way to others, by exporter.", func(s *collect.ExporterStats) uint64 { return s.HeldEvicted }),
+	exporterCounter("missing_templates", "Data sets that no template described and that are not held, or no more, by exporter.", func(s *collect.ExporterStats) uint64 { return s.MissingTemplates }),
 	exporterCounter("sequence_gaps", "Times that sequence numbers were skipped, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Gaps }),
 	exporterCounter("sequence_missing", "What sequence numbers skipped, in the protocol's unit, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Skipped }),
 	exporterCounter("sequence_recovered", "What of that came late after all, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Recovered }),
@@ -52,6 +56,8 @@ var (
 	collectExporters = prometheus.NewDesc("tributary_collect_exporters", "Exporters known.", nil, nil)
 	collectTemplates = prometheus.NewDesc("tributary_collect_known_templates", "Templates known.", nil, nil)
 	collectState     = prometheus.NewDesc("tributary_collect_state_bytes", "Memory of what is remembered of exporters, about.", nil, nil)
+	collectHeldSets  = prometheus.NewDesc("tributary_collect_hold_sets", "Data sets that wait for their template.", nil, nil)
+	collectHeldBytes = prometheus.NewDesc("tributary_collect_hold_bytes", "Memory of the data sets that wait for their template, about.", nil, nil)
 	collectEvicted   = prometheus.NewDesc("tributary_collect_evicted_exporters_total", "Exporters that gave way to others.", nil, nil)
 
 	socketLabels    = []string{"listen", "socket"}
@@ -70,7 +76,7 @@ func (c collectCollector) Describe(d chan<- *prometheus.Desc) {
 		d <- m.desc
 	}
 	for _, desc := range []*prometheus.Desc{
-		collectMalformed, collectExporters, collectTemplates, collectState, collectEvicted, socketDatagrams, socketReads,
+		collectMalformed, collectExporters, collectTemplates, collectState, collectHeldSets, collectHeldBytes, collectEvicted, socketDatagrams, socketReads,
 		socketFiltered, socketMalformed, socketTruncated, socketDrops, socketQueue, socketBuffer,
 	} {
 		d <- desc
@@ -101,6 +107,8 @@ func (c collectCollector) Collect(m chan<- prometheus.Metric) {
 	gauge(collectExporters, float64(len(st.Exporters)))
 	gauge(collectTemplates, float64(st.Programs))
 	gauge(collectState, float64(st.Octets))
+	gauge(collectHeldSets, float64(st.Total.Held()))
+	gauge(collectHeldBytes, float64(st.HeldOctets))
 	counter(collectEvicted, st.Evicted)
 	for i, s := range c.server.Stats() {
 		labels := []string{s.Listen.String(), strconv.Itoa(i)}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -20,11 +21,13 @@ type decodeOptions struct {
 	read   string
 	format string
 	quiet  bool
+	hold   int64
 }
 
 func (o *decodeOptions) register(fs *pflag.FlagSet, prefix string) {
 	readVar(fs, &o.read, prefix)
 	enumVar(fs, &o.format, prefix+"format", flow.FormatNames(), "how to write flow records")
+	sizeVar(fs, &o.hold, prefix+"hold", 0, maxInt64, "memory for data that wait for their template; the oldest give way; 0 holds none")
 	boolVar(fs, &o.quiet, prefix+"quiet", "do not say at the end what could not be decoded")
 }
 
@@ -42,7 +45,7 @@ func (o *decodeOptions) check() error {
 }
 
 func newDecode() *cobra.Command {
-	o := &decodeOptions{format: flow.JSON.String()}
+	o := &decodeOptions{format: flow.JSON.String(), hold: collect.DefaultDecoderConfig().HoldOctets}
 	return configured(&cobra.Command{
 		Use:   "decode -r FILE",
 		Short: "Decode a capture of flow exports to standard output",
@@ -97,7 +100,10 @@ func runDecode(c *cobra.Command, o *decodeOptions, format flow.Format) (err erro
 		}
 	}()
 
-	decoder := collect.NewDecoder(collect.DefaultDecoderConfig())
+	// A capture may be of many hours: data wait until its end.
+	bounds := withHold(collect.DefaultDecoderConfig(), o.hold)
+	bounds.HoldExporterOctets, bounds.HoldTime = bounds.HoldOctets, math.MaxInt64
+	decoder := collect.NewDecoder(bounds)
 	var buf []byte
 	emit := func(r *flow.Record) error {
 		buf = format.Append(buf[:0], r)
@@ -111,6 +117,7 @@ func runDecode(c *cobra.Command, o *decodeOptions, format flow.Format) (err erro
 	var g packet.Datagram
 	for {
 		if err := datagrams.Next(&g); err != nil {
+			decoder.GiveUp()
 			if !o.quiet {
 				reportDecode(c.ErrOrStderr(), decoder.Stats().Total, datagrams.Others())
 			}
@@ -152,6 +159,7 @@ func reportDecode(w io.Writer, s collect.ExporterStats, others uint64) {
 	for _, r := range collect.Reasons() {
 		add(s.Malformed[r], "datagrams with trouble ("+r.String()+")")
 	}
+	add(s.HeldDecoded, "data sets that came before their template")
 	add(s.MissingTemplates, "data sets without a template")
 	add(s.Missing(), "missing by sequence numbers")
 	add(others, "packets that are no UDP datagram")

@@ -87,6 +87,9 @@ func TestWireHostile(t *testing.T) {
 			{"tributary_collect_templates_total", want.Templates},
 			{"tributary_collect_counter_samples_total", want.CounterSamples},
 			{"tributary_collect_missing_templates_total", want.MissingTemplates},
+			{"tributary_collect_held_sets_total", want.HeldSets},
+			{"tributary_collect_held_decoded_total", want.HeldDecoded},
+			{"tributary_collect_hold_sets", want.Held()},
 			{"tributary_collect_known_templates", uint64(reference.Stats().Programs)},
 			{"tributary_collect_exporters", uint64(len(reference.Stats().Exporters))},
 		} {
