@@ -21,11 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/tributary-net/tributary/internal/captures"
-	"github.com/tributary-net/tributary/internal/traffic"
 )
 
 // apacheCluster is Apache Kafka on this machine.
@@ -83,10 +79,10 @@ func freePorts(t *testing.T, distances ...int) int {
 	return 0
 }
 
-// startApache starts a cluster. extra is given the port of the first node and
-// returns more properties for all nodes; format are more arguments for the command
-// that formats.
-func startApache(t *testing.T, nodes int, extra func(port int) string, format ...string) *apacheCluster {
+// startApache starts a cluster. extra is given the number of each node and its port
+// and returns more properties for it; format are more arguments for the command that
+// formats.
+func startApache(t *testing.T, nodes int, extra func(node, port int) string, format ...string) *apacheCluster {
 	t.Helper()
 	if _, err := exec.LookPath("java"); err != nil || os.Getenv("KAFKA_LIBS") == "" {
 		if os.Getenv("CI") == "true" {
@@ -94,8 +90,12 @@ func startApache(t *testing.T, nodes int, extra func(port int) string, format ..
 		}
 		t.Skip("needs java, and Apache Kafka in KAFKA_LIBS: KAFKA_LIBS=$(scripts/kafka.sh libs)")
 	}
-	c := &apacheCluster{dir: t.TempDir(), port: freePorts(t, 1, 2, 10, 11, 20, 21)}
-	for name, text := range map[string]string{"extra.properties": extra(c.port), "format.args": strings.Join(format, "\n") + "\n"} {
+	c := &apacheCluster{dir: t.TempDir(), port: freePorts(t, 1, 2, 10, 11, 12, 20, 21, 22)}
+	files := map[string]string{"format.args": strings.Join(format, "\n") + "\n"}
+	for n := range nodes {
+		files[fmt.Sprintf("extra.%d.properties", n+1)] = extra(n+1, c.port+10*n)
+	}
+	for name, text := range files {
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
@@ -134,6 +134,12 @@ func (c *apacheCluster) kill(t *testing.T, node int32) {
 	if err := os.Remove(file); err != nil { // the number may become another's
 		t.Error(err)
 	}
+}
+
+// start starts a node again.
+func (c *apacheCluster) start(t *testing.T, node int32) {
+	t.Helper()
+	kafkaScript(t, "node", c.dir, fmt.Sprint(node))
 }
 
 // selfSigned writes a certificate for 127.0.0.1, as a Java key store in PEM and by
@@ -175,7 +181,7 @@ func selfSigned(t *testing.T) (store, cert string) {
 func TestWireApacheKafka(t *testing.T) {
 	check := flowChecker(t)
 	store, cert := selfSigned(t)
-	cluster := startApache(t, 1, func(port int) string {
+	cluster := startApache(t, 1, func(_, port int) string {
 		return fmt.Sprintf(`
 listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d,SASL_SSL://127.0.0.1:%[3]d
 advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d,SASL_SSL://127.0.0.1:%[3]d
@@ -233,48 +239,4 @@ compression.type=snappy
 		}
 		c.stop(t) // nothing is lost
 	})
-}
-
-// TestWireApacheLeaderKilled: one node of three, which leads a partition, is killed
-// while flows arrive. Nothing is missing and nothing comes twice.
-func TestWireApacheLeaderKilled(t *testing.T) {
-	cluster := startApache(t, 3, func(int) string {
-		return `
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
-min.insync.replicas=2
-`
-	})
-	collector, to := startCollect(t, "--to", "kafka://"+cluster.brokers+"/flows?compression.type=lz4")
-	collector.ready(t)
-	const flows = 100_000
-	loading := startLoad(t, to, traffic.LoadConfig{Rate: 20_000, Flows: flows, Exporters: 3})
-	eventually(t, "flows arrive", func() bool { return account(t, collector).sink("delivered") > flows/10 })
-
-	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(cluster.brokers, ",")...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	topics, err := kadm.NewClient(cl).ListTopics(t.Context(), "flows")
-	if err != nil {
-		t.Fatal(err)
-	}
-	partition := topics["flows"].Partitions[0]
-	if len(partition.Replicas) != 3 {
-		t.Fatalf("partition 0 has replicas %v, want 3", partition.Replicas)
-	}
-	cluster.kill(t, partition.Leader)
-	m := loading.wait(t, collector)
-	eventually(t, "everything is delivered", func() bool { m = account(t, collector); return m.sum("tributary_sink_in_flight_records") == 0 })
-	if m.sink("dropped")+m.sink("refused") > 0 {
-		t.Errorf("%d records dropped and %d refused", m.sink("dropped"), m.sink("refused"))
-	}
-	collector.ready(t) // two nodes are enough
-	collector.stop(t)
-	got := topicFlows(t, cluster.brokers, "flows")
-	got.once(t, 0, flows, m.kernelDrops() == 0)
-	if uint64(len(got)) != m.sink("written") {
-		t.Errorf("%d flows came, %d were written", len(got), m.sink("written"))
-	}
 }

@@ -43,13 +43,13 @@ type plan struct {
 type deed int
 
 const (
-	// pass it on, and its answer.
-	pass deed = iota
+	// Without any the request is passed on, and its answer.
+	_ deed = iota
 	// swallow: the broker takes the request, the client's connection is reset in place
 	// of the answer.
 	swallow
-	// hang: the broker takes the request, and the client hears nothing more on this
-	// connection, which stays open.
+	// hang: the broker takes the request and those after it, and the client hears nothing
+	// more on this connection, which stays open.
 	hang
 	// tear: the broker gets half of the request, then both connections are reset.
 	tear
@@ -152,6 +152,18 @@ func (p *proxy) planned() int {
 	return len(p.plans)
 }
 
+// hanging reports whether clients wait for answers that will not come.
+func (p *proxy) hanging() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		if c.silent.Load() {
+			return true
+		}
+	}
+	return false
+}
+
 // heal passes everything on again. What hangs is reset.
 func (p *proxy) heal() {
 	p.mu.Lock()
@@ -242,6 +254,8 @@ func (p *proxy) requests(c *proxied) {
 				c.broker.Close()
 			}
 			return
+		case hang:
+			c.silent.Store(true)
 		}
 		if _, err := c.broker.Write(frame); err != nil {
 			return
@@ -325,8 +339,6 @@ func (p *proxy) replies(c *proxied) {
 			p.hangUp(c)
 			p.mu.Unlock()
 			return
-		case hang:
-			c.silent.Store(true)
 		case overtake:
 			return // nobody is there to hear it
 		}
