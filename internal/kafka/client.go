@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"strings"
 	"time"
@@ -79,7 +78,10 @@ func (e Endpoint) ClientOptions(c ClientConfig) ([]kgo.Opt, error) {
 	} else if m != nil {
 		opts = append(opts, kgo.SASL(m))
 	}
-	return append(opts, p.producerOptions()...), nil
+	if err := p.checkProducing(); err != nil {
+		return nil, err
+	}
+	return append(opts, p.producing().options()...), nil
 }
 
 // dialer returns how to reach a broker.
@@ -140,56 +142,6 @@ func (p Properties) backoff() func(int) time.Duration {
 		}
 		return d
 	}
-}
-
-// producerOptions are the options of producing.
-func (p Properties) producerOptions() []kgo.Opt {
-	var opts []kgo.Opt
-	idempotent := p["enable.idempotence"] != "false"
-	switch p["acks"] {
-	case "0":
-		opts, idempotent = append(opts, kgo.RequiredAcks(kgo.NoAck())), false
-	case "1":
-		opts, idempotent = append(opts, kgo.RequiredAcks(kgo.LeaderAck())), false
-	default:
-		opts = append(opts, kgo.RequiredAcks(kgo.AllISRAcks()))
-	}
-	inflight, inflightSet := p.number("max.in.flight.requests.per.connection")
-	if !idempotent {
-		opts = append(opts, kgo.DisableIdempotentWrite())
-		if !inflightSet {
-			inflight = 5
-		}
-		opts = append(opts, kgo.MaxProduceRequestsInflightPerBroker(int(inflight)))
-	} else if inflightSet {
-		opts = append(opts, kgo.MaxProduceRequestsInflightPerBroker(int(min(inflight, 5))))
-	}
-	opts = append(opts, kgo.ProducerBatchCompression(p.compression()))
-	if _, ok := p["linger.ms"]; ok {
-		opts = append(opts, kgo.ProducerLinger(min(p.duration("linger.ms", 0), time.Minute)))
-	}
-	request, requestSet := p.number("max.request.size")
-	if !requestSet {
-		request = 100 << 20
-	}
-	batch, batchSet := p.number("batch.size")
-	if !batchSet {
-		batch = min(1000012, request)
-		if requestSet { // who raises the size of a request wants to send larger records
-			batch = request
-		}
-	}
-	opts = append(opts, kgo.ProducerBatchMaxBytes(int32(batch)), kgo.BrokerMaxWriteBytes(int32(min(max(request, batch)+1<<16, 1<<30))))
-	if n, ok := p.number("buffer.memory"); ok {
-		opts = append(opts, kgo.MaxBufferedBytes(int(min(n, math.MaxInt))))
-	}
-	if _, ok := p["delivery.timeout.ms"]; ok {
-		opts = append(opts, kgo.RecordDeliveryTimeout(max(time.Second, p.duration("delivery.timeout.ms", 0))))
-	}
-	if n, ok := p.number("retries"); ok && n < math.MaxInt32 {
-		opts = append(opts, kgo.RecordRetries(int(n)))
-	}
-	return opts
 }
 
 func (p Properties) compression() kgo.CompressionCodec {

@@ -19,25 +19,14 @@ import (
 // that bound is met, a worker waits for a while, which leaves datagrams in the
 // socket; then records are dropped and counted until there is room again.
 type kafkaSink struct {
-	endpoint Endpoint
-	topic    string
-	client   *kgo.Client
-	log      *slog.Logger
-	watch    *kafka.Watch
-	links    links
-	limit    int64
-	block    time.Duration
-	refused  atomic.Uint64
-	acked    atomic.Uint64
-
-	queued atomic.Int64
-	// full is closed and replaced when a queue that was full has room again.
-	mu       sync.Mutex
-	room     chan struct{}
-	waiting  atomic.Int32
-	dropping atomic.Bool
-
-	chunks sync.Pool
+	endpoint  Endpoint
+	topic     string
+	producers []*kafka.Producer
+	log       *slog.Logger
+	watch     *kafka.Watch
+	links     links
+	refused   atomic.Uint64
+	acked     atomic.Uint64
 
 	ensure func(ctx context.Context) error
 	stop   context.CancelFunc
@@ -51,10 +40,6 @@ type kafkaSink struct {
 	workers   []*kafkaWorker
 }
 
-// maxBufferedRecords is a bound that the client wants beside ours, in records:
-// out of the way of ours.
-const maxBufferedRecords = 1 << 30
-
 func openKafka(e Endpoint, cfg Config) (Sink, error) {
 	k, err := e.kafka.With(cfg.Properties)
 	if err != nil {
@@ -64,28 +49,29 @@ func openKafka(e Endpoint, cfg Config) (Sink, error) {
 	if topic == "" {
 		topic = cfg.Topic
 	}
-	kc := cfg.Kafka
-	kc.Logger = cfg.Logger
-	opts, err := k.ClientOptions(kc)
-	if err != nil {
-		return nil, err
+	s := &kafkaSink{endpoint: e, topic: topic, log: cfg.Logger, watch: kafka.NewWatch(k, cfg.Logger)}
+	n := max(1, cfg.Producers)
+	for range n {
+		p, err := kafka.NewProducer(k, kafka.ProducerConfig{
+			Client:     cfg.Kafka,
+			Topic:      topic,
+			QueueBytes: cfg.QueueBytes / int64(n),
+			Block:      cfg.Block,
+			Delivered:  func(flows uint64) { s.acked.Add(flows) },
+			Refused:    func(flows uint64) { s.refused.Add(flows) },
+			Hooks:      []kgo.Hook{s.watch, &s.links},
+			Logger:     cfg.Logger,
+		})
+		if err != nil {
+			for _, p := range s.producers {
+				p.Close()
+			}
+			return nil, fmt.Errorf("%s: %w", e, err)
+		}
+		s.producers = append(s.producers, p)
 	}
-	// Ours come first: what the user sets wins.
-	opts = append([]kgo.Opt{kgo.ProducerLinger(50 * time.Millisecond), kgo.MaxBufferedRecords(maxBufferedRecords)}, opts...)
-	watch := kafka.NewWatch(k, cfg.Logger)
-	s := &kafkaSink{
-		endpoint: e, topic: topic, log: cfg.Logger, watch: watch,
-		limit: cfg.QueueBytes, block: cfg.Block, room: make(chan struct{}),
-	}
-	opts = append(opts, kgo.DefaultProduceTopic(topic), kgo.UnknownTopicRetries(-1), kgo.WithHooks(watch, &s.links))
-	client, err := kgo.NewClient(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", e, err)
-	}
-	s.client = client
-	s.chunks.New = func() any { return newChunk(s) }
 	s.ensure = func(ctx context.Context) error {
-		_, err := kafka.EnsureTopic(ctx, client, topic, cfg.Partitions, cfg.Topics)
+		_, err := kafka.EnsureTopic(ctx, s.producers[0].Client(), topic, cfg.Partitions, cfg.Topics)
 		return k.Explain(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -127,8 +113,10 @@ func (s *kafkaSink) Ready() error {
 	if !s.ready.Load() {
 		return fmt.Errorf("topic %s is not ready", s.topic)
 	}
-	if s.dropping.Load() && !s.hasRoom() {
-		return errors.New("queue is full, records are dropped")
+	for _, p := range s.producers {
+		if err := p.Full(); err != nil {
+			return err
+		}
 	}
 	if s.links.any() {
 		return nil
@@ -139,7 +127,12 @@ func (s *kafkaSink) Ready() error {
 func (s *kafkaSink) Stats() Stats {
 	// What comes later in a record's life is read first, so that the sum of
 	// what was decided never exceeds what was written.
-	st := Stats{Delivered: s.acked.Load(), Refused: s.refused.Load(), QueueBytes: s.queued.Load(), QueueLimit: s.limit}
+	st := Stats{Delivered: s.acked.Load(), Refused: s.refused.Load()}
+	for _, p := range s.producers {
+		used, limit := p.Queue()
+		st.QueueBytes += used
+		st.QueueLimit += limit
+	}
 	s.workersMu.Lock()
 	defer s.workersMu.Unlock()
 	for _, w := range s.workers {
@@ -164,13 +157,22 @@ func (s *kafkaSink) Write(r *flow.Record) error {
 }
 
 // Flush waits until Kafka has acknowledged what was handed on.
-func (s *kafkaSink) Flush(ctx context.Context) error { return s.client.Flush(ctx) }
+func (s *kafkaSink) Flush(ctx context.Context) error {
+	for _, p := range s.producers {
+		if err := p.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Close gives up what has not been acknowledged; Flush first.
 func (s *kafkaSink) Close() error {
 	s.stop()
 	s.done.Wait()
-	s.client.Close()
+	for _, p := range s.producers {
+		p.Close()
+	}
 	if n := s.Stats().InFlight(); n > 0 {
 		return fmt.Errorf("%s: %d flow records were not acknowledged", s.Name(), n)
 	}
@@ -178,242 +180,59 @@ func (s *kafkaSink) Close() error {
 }
 
 func (s *kafkaSink) Worker() flow.Sink {
-	w := &kafkaWorker{sink: s}
 	s.workersMu.Lock()
 	defer s.workersMu.Unlock()
+	p := s.producers[len(s.workers)%len(s.producers)]
+	w := &kafkaWorker{endpoint: &s.endpoint, to: p.Appender(), key: make([]byte, 0, 64)}
 	s.workers = append(s.workers, w)
 	return w
-}
-
-// chunkSize is how much memory a worker takes at once for encoded records, and
-// chunkCost what that costs with all that is kept for each record in flight. The
-// queue is counted in chunks: those that are full and wait for Kafka. The one that
-// a worker writes into is its own, so that a full queue, or one that is smaller
-// than there are workers, shuts none of them out for good.
-const (
-	chunkSize    = 64 << 10
-	chunkRecords = chunkSize / 100
-	chunkCost    = 4 * chunkSize
-)
-
-// enqueue counts a chunk in the queue; false when there is no room for it.
-func (s *kafkaSink) enqueue() bool {
-	if !s.reserve() && (s.dropping.Load() || !s.wait()) {
-		return false
-	}
-	s.recovered()
-	return true
-}
-
-// reserve takes room for a chunk, if there is any.
-func (s *kafkaSink) reserve() bool {
-	for {
-		queued := s.queued.Load()
-		if queued+chunkCost > s.limit {
-			return false
-		}
-		if s.queued.CompareAndSwap(queued, queued+chunkCost) {
-			return true
-		}
-	}
-}
-
-// recovered ends dropping: there is room.
-func (s *kafkaSink) recovered() {
-	if s.dropping.Load() && s.dropping.CompareAndSwap(true, false) {
-		s.log.Info("queue has room again", "to", s.Name(), "dropped_records", s.Stats().Dropped)
-	}
-}
-
-// hasRoom reports whether there is room for a chunk.
-func (s *kafkaSink) hasRoom() bool { return s.queued.Load()+chunkCost <= s.limit }
-
-// chunk returns an empty chunk.
-func (s *kafkaSink) chunk() *chunk {
-	c := s.chunks.Get().(*chunk)
-	c.refs.Store(1)
-	return c
-}
-
-// wait holds a worker up until there is room for a chunk, and takes that.
-func (s *kafkaSink) wait() bool {
-	timer := time.NewTimer(s.block)
-	defer timer.Stop()
-	s.waiting.Add(1)
-	defer s.waiting.Add(-1)
-	for {
-		s.mu.Lock()
-		room := s.room
-		s.mu.Unlock()
-		if s.reserve() {
-			return true
-		}
-		select {
-		case <-room:
-		case <-timer.C:
-			if s.dropping.CompareAndSwap(false, true) {
-				s.log.Warn("queue is full: flow records are dropped and counted", "to", s.Name(), "queue_bytes", s.limit)
-			}
-			return false
-		}
-	}
-}
-
-// release gives the room of a chunk in the queue back.
-func (s *kafkaSink) release(c *chunk) {
-	if c.reset() {
-		s.chunks.Put(c)
-	}
-	s.queued.Add(-chunkCost)
-	if s.waiting.Load() > 0 {
-		s.mu.Lock()
-		close(s.room)
-		s.room = make(chan struct{})
-		s.mu.Unlock()
-	}
-}
-
-// chunk holds encoded records, and the client's view of them, until all of them
-// have been decided on.
-type chunk struct {
-	sink    *kafkaSink
-	buf     []byte
-	records []kafkaRecord // fixed: the client has pointers to them
-	used    int           // of records
-	refs    atomic.Int32  // records in flight, and one while a worker writes into it
-}
-
-func newChunk(s *kafkaSink) *chunk {
-	c := &chunk{sink: s, buf: make([]byte, 0, chunkSize), records: make([]kafkaRecord, chunkRecords)}
-	for i := range c.records {
-		r := &c.records[i]
-		r.chunk, r.Topic, r.promise = c, s.topic, r.done
-	}
-	return c
-}
-
-func (c *chunk) unref() {
-	if c.refs.Add(-1) == 0 {
-		c.sink.release(c)
-	}
-}
-
-// reset makes a chunk that nothing refers to empty. It returns false for one that
-// grew for a huge record, which is left to the collector of garbage.
-func (c *chunk) reset() bool {
-	c.buf, c.used = c.buf[:0], 0
-	return cap(c.buf) <= 4*chunkSize
-}
-
-// full reports whether another record may not fit.
-func (c *chunk) full() bool {
-	return cap(c.buf)-len(c.buf) < maxEncoded || c.used == len(c.records)
-}
-
-// kafkaRecord is one Kafka record in flight.
-type kafkaRecord struct {
-	kgo.Record
-	chunk   *chunk
-	flows   uint64
-	promise func(*kgo.Record, error) // done, bound to the record once
-}
-
-func (r *kafkaRecord) done(_ *kgo.Record, err error) {
-	switch {
-	case err == nil:
-		r.chunk.sink.acked.Add(r.flows)
-	case errors.Is(err, kgo.ErrClientClosed):
-		// Nobody knows, and nobody will: it stays in flight.
-	default:
-		r.chunk.sink.refused.Add(r.flows)
-	}
-	r.chunk.unref()
 }
 
 // packedSize is after how much a Kafka record of several flow records is sent.
 const packedSize = 16 << 10
 
-// kafkaWorker is a worker's handle: it encodes into a chunk of its own.
+// kafkaWorker is a worker's handle. It encodes into memory of its own, from where
+// a record is copied to the batch it becomes part of.
 type kafkaWorker struct {
-	sink     *kafkaSink
-	chunk    *chunk
-	start    int // in the chunk, of what has not been handed on
-	flows    uint64
-	received uint64 // of the first flow of these
+	endpoint *Endpoint
+	to       *kafka.Appender
+	buf, key []byte
+	flows    uint32 // in buf
+	received uint64 // of the first of them
 
 	written, dropped, bytes atomic.Uint64
 }
 
 func (w *kafkaWorker) Write(r *flow.Record) error {
 	w.written.Add(1)
-	if (w.chunk == nil || w.chunk.full()) && !w.turn() {
-		w.dropped.Add(1)
-		return nil
-	}
-	c, e := w.chunk, &w.sink.endpoint
+	e := w.endpoint
 	var key []byte
 	if len(e.key) > 0 {
-		c.buf = flow.AppendKey(c.buf, r, e.key)
-		key = c.buf[w.start:len(c.buf):len(c.buf)]
-		w.start = len(c.buf)
+		w.key = flow.AppendKey(w.key[:0], r, e.key)
+		key = w.key
 	}
-	c.buf = e.format.Append(c.buf, r)
+	w.buf = e.format.Append(w.buf, r)
 	if w.flows++; w.flows == 1 {
 		w.received = r.Uint(flow.TimeReceived)
 	}
-	if e.format != flow.Packed {
+	if e.format != flow.Packed || len(w.buf) >= packedSize {
 		w.produce(key)
-	} else if len(c.buf)-w.start >= packedSize {
-		w.produce(nil)
 	}
 	return nil
 }
 
-// maxEncoded is how much room there should be for one more record in a chunk; a
-// larger record makes the chunk grow, and costs a copy.
-const maxEncoded = 4 << 10
-
-// turn makes room for another record. What was packed into the worker's chunk
-// goes first. If all of it has been decided on, the chunk is used again; otherwise
-// it joins the queue and another takes its place, unless the queue is full.
-func (w *kafkaWorker) turn() bool {
-	w.produce(nil)
-	s := w.sink
-	switch c := w.chunk; {
-	case c == nil:
-		w.chunk = s.chunk()
-	case c.refs.Load() == 1:
-		if !c.reset() {
-			w.chunk = s.chunk()
-		}
-		if s.hasRoom() {
-			s.recovered()
-		}
-	case !s.enqueue():
-		return false
-	default:
-		c.unref()
-		w.chunk = s.chunk()
-	}
-	w.start = 0
-	return true
-}
-
-// produce hands what has been encoded to the client, as one Kafka record whose
-// timestamp is the time of receipt.
+// produce hands what has been encoded on as one Kafka record, whose timestamp is the
+// time of receipt.
 func (w *kafkaWorker) produce(key []byte) {
 	if w.flows == 0 {
 		return
 	}
-	c := w.chunk
-	r := &c.records[c.used]
-	c.used++
-	r.Value, r.Key, r.flows = c.buf[w.start:len(c.buf):len(c.buf)], key, w.flows
-	r.Timestamp = time.Unix(0, int64(w.received))
-	w.bytes.Add(uint64(len(r.Value)))
-	w.start, w.flows = len(c.buf), 0
-	c.refs.Add(1)
-	w.sink.client.Produce(context.Background(), &r.Record, r.promise)
+	if w.to.Append(int64(w.received/1e6), key, w.buf, w.flows) {
+		w.bytes.Add(uint64(len(w.buf)))
+	} else {
+		w.dropped.Add(uint64(w.flows))
+	}
+	w.buf, w.flows = w.buf[:0], 0
 }
 
 // Flush hands packed records on; the others already are.

@@ -42,8 +42,8 @@ type Stats struct {
 	Dropped   uint64 // records given up because the queue was full
 	Refused   uint64 // records that the destination would not take
 	Bytes     uint64 // encoded size of what was written
-	// QueueBytes is the memory of what waits in the queue, QueueLimit its bound.
-	// Every worker has a little more in hand.
+	// QueueBytes is the memory of what waits for the destination, QueueLimit its bound.
+	// What a worker is encoding comes on top.
 	QueueBytes, QueueLimit int64
 }
 
@@ -56,6 +56,7 @@ type Config struct {
 	Partitions int32             // of a topic that is created
 	Topics     map[string]string // configuration of a topic that is created
 	QueueBytes int64             // bound of what waits for Kafka, encoded size
+	Producers  int               // connections to each broker of Kafka, each with its share of the workers; 0: one
 	Block      time.Duration     // how long a full queue holds the collector up before records are dropped
 	Stdout     io.Writer         // where stdout: writes
 	Kafka      kafka.ClientConfig

@@ -1,0 +1,171 @@
+package kafka
+
+import (
+	"bytes"
+	"sync"
+	"time"
+)
+
+// Appender frames records into batches of its own. One goroutine appends; the lock
+// is for those that seal batches that have waited for long enough.
+type Appender struct {
+	p    *Producer
+	mu   sync.Mutex
+	open []*batch // without keys at 0, else by partition, at 0 those made before these were known
+	size int      // of the last batch: what memory the next one begins with
+	n    int      // open batches
+	max  int      // of a batch
+}
+
+// compressBuffer is memory for a batch while it is compressed.
+type compressBuffer struct{ bytes.Buffer }
+
+var compressed = sync.Pool{New: func() any { return new(compressBuffer) }}
+
+// Append adds a record that holds so many flows to a batch, to be sent with others.
+// ms is its timestamp, in milliseconds since 1970. A nil key is none; with another, the
+// partition is that of Kafka's own partitioner. false means that the record was given
+// up because the queue has been full for too long; one that is too large for any
+// request is told to Refused.
+func (a *Appender) Append(ms int64, key, value []byte, flows uint32) bool {
+	a.mu.Lock()
+	at, partition := 0, int32(-1)
+	if key != nil {
+		if n := a.p.known.Load(); n > 0 {
+			partition = keyPartition(key, int(n))
+			at = int(partition) + 1
+		}
+	}
+	if at >= len(a.open) {
+		a.open = append(a.open, make([]*batch, at+1-len(a.open))...)
+		a.max = a.p.batchLimit(len(a.open))
+	}
+	b := a.open[at]
+	if b != nil {
+		if body, whole := b.recordSize(ms, key, value); len(b.buf)+whole <= cap(b.buf) && len(b.buf)+whole <= a.max {
+			b.add(ms, key, value, body, flows)
+			a.mu.Unlock()
+			return true
+		}
+	}
+	ok := a.turn(at, ms, key, value, flows)
+	if ok && a.open[at] != nil {
+		a.open[at].partition, a.open[at].keyed = partition, key != nil
+	}
+	a.mu.Unlock()
+	return ok
+}
+
+// turn adds a record that the open batch has no room for.
+func (a *Appender) turn(at int, ms int64, key, value []byte, flows uint32) bool {
+	p := a.p
+	if b := a.open[at]; b != nil {
+		body, whole := b.recordSize(ms, key, value)
+		need := len(b.buf) + whole
+		if need <= a.max {
+			if size := bufferSize(max(need, min(2*cap(b.buf), a.max))); p.queue.take(int64(size)) {
+				old := b.buf
+				b.buf = append(p.buffers.get(size), old...)
+				p.queue.free(int64(cap(old)))
+				p.buffers.put(old)
+				b.add(ms, key, value, body, flows)
+				return true
+			}
+		}
+		a.seal(at)
+	}
+	b := &batch{}
+	body, whole := b.recordSize(ms, key, value)
+	need := batchHeader + whole
+	if need > p.settings.requestBytes {
+		p.cfg.Refused(uint64(flows))
+		p.metrics.errors.Add(1)
+		return true
+	}
+	// With little room left, batches are smaller.
+	size := bufferSize(need)
+	for want := bufferSize(min(max(a.size, need), max(need, a.max))); ; want /= 2 {
+		if want <= size {
+			if !a.wait(int64(size)) {
+				return false
+			}
+			break
+		}
+		if p.queue.take(int64(want)) {
+			size = want
+			break
+		}
+	}
+	if a.open[at] != nil { // not while a.mu was free: one goroutine appends
+		panic("kafka: an Appender is used by several goroutines")
+	}
+	p.recovered()
+	b.begin(p.buffers.get(size))
+	b.add(ms, key, value, body, flows)
+	a.open[at] = b
+	a.n++
+	if a.n == 1 {
+		select {
+		case p.opened <- struct{}{}:
+		default:
+		}
+	}
+	return true
+}
+
+// wait takes n bytes of the queue. Meanwhile others may seal what is open.
+func (a *Appender) wait(n int64) bool {
+	p := a.p
+	if p.queue.take(n) {
+		return true
+	}
+	a.mu.Unlock()
+	ok := p.queue.wait(p.ctx, n)
+	a.mu.Lock()
+	if !ok && p.ctx.Err() == nil && p.queue.dropping.CompareAndSwap(false, true) {
+		p.log.Warn("queue is full: flow records are dropped and counted", "to", p.endpoint.String(), "queue_bytes", p.queue.limit)
+	}
+	return ok
+}
+
+// recovered ends dropping: there is room.
+func (p *Producer) recovered() {
+	if p.queue.dropping.Load() && p.queue.dropping.CompareAndSwap(true, false) {
+		p.log.Info("queue has room again", "to", p.endpoint.String())
+	}
+}
+
+// seal hands an open batch on.
+func (a *Appender) seal(at int) {
+	b := a.open[at]
+	a.open[at] = nil
+	a.n--
+	a.size = len(b.buf)
+	if b.keyed && b.partition < 0 {
+		b.sealed = time.Now()
+		b.finish(0) // it is split first
+	} else {
+		a.p.compress(b)
+	}
+	a.p.enqueue(b)
+}
+
+// sealOpened hands batches on that were opened before a time; zero: all. It returns when
+// the oldest of the others was opened.
+func (a *Appender) sealOpened(before time.Time) (oldest time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.n == 0 {
+		return oldest
+	}
+	for at, b := range a.open {
+		switch {
+		case b == nil:
+		case before.IsZero() || !b.opened.After(before):
+			a.seal(at)
+		case oldest.IsZero() || b.opened.Before(oldest):
+			oldest = b.opened
+		}
+	}
+	return oldest
+}

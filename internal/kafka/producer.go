@@ -1,0 +1,454 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// ProducerConfig is what a Producer needs besides its endpoint.
+type ProducerConfig struct {
+	Client ClientConfig
+	Topic  string
+	// QueueBytes bounds the memory of batches, open and sealed, that Kafka has not
+	// acknowledged; buffer.memory does too. Block is how long an Appender waits for
+	// room before it gives a record up.
+	QueueBytes int64
+	Block      time.Duration
+	// Delivered and Refused are told how many flows have been acknowledged, and how
+	// many will never be. They must return quickly.
+	Delivered, Refused func(flows uint64)
+	Hooks              []kgo.Hook
+	Logger             *slog.Logger // nil: nothing is logged
+}
+
+// Producer writes record batches to one topic. It builds them by hand: an [Appender]
+// frames records into memory of its own, a full batch is compressed once and is
+// what the produce request carries. There is nothing per record besides these
+// octets.
+//
+// A batch without keys goes to whichever partition is free next, so that one that
+// cannot take any holds none up. Each partition has one batch under way, and each
+// leader one request. With acks=all, batches have the numbers of an idempotent
+// producer: they get them when they are first sent, and keep them, and their
+// partition, until it is known what became of them.
+type Producer struct {
+	endpoint   Endpoint
+	settings   producing
+	cfg        ProducerConfig
+	log        *slog.Logger
+	client     *kgo.Client
+	compressor kgo.Compressor
+	buffers    buffers
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+	ctx  context.Context
+
+	queue queue
+
+	refresh chan struct{} // asks for metadata, holds one
+	opened  chan struct{} // tells the lingerer that there is an open batch
+
+	appendersMu sync.Mutex
+	appenders   []*Appender
+
+	mu         sync.Mutex
+	topicID    [16]byte
+	partitions []*partition
+	waiting    []*batch // sealed, for any partition, in order
+	unkeyed    []*batch // sealed with keys before partitions were known
+	next       int      // of the partitions, to get a batch
+	senders    map[int32]*sender
+	pending    int           // sealed batches that nobody knows the fate of
+	drained    chan struct{} // closed when pending is 0
+	current    identity
+	renewing   bool
+	assigning  bool            // again, after a while
+	told       map[string]bool // troubles that a line has been logged for
+	refusal    time.Time       // when a line was last logged
+
+	known   atomic.Int32 // number of partitions; 0: not known yet
+	metrics producerMetrics
+}
+
+// defaultLinger is how long a batch waits for more records where linger.ms is not set.
+const defaultLinger = 50 * time.Millisecond
+
+// NewProducer returns a producer for e's cluster. Kafka need not be reachable yet.
+func NewProducer(e Endpoint, cfg ProducerConfig) (*Producer, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Client.Logger = cfg.Logger
+	opts, err := e.ClientOptions(cfg.Client)
+	if err != nil {
+		return nil, err
+	}
+	p := &Producer{
+		endpoint: e, settings: e.Properties.producing(), cfg: cfg, log: cfg.Logger,
+		refresh: make(chan struct{}, 1), opened: make(chan struct{}, 1),
+		senders: map[int32]*sender{}, drained: make(chan struct{}), told: map[string]bool{}, current: nobody,
+	}
+	close(p.drained)
+	if p.compressor, err = p.settings.compressor(); err != nil {
+		return nil, err
+	}
+	if p.settings.linger < 0 {
+		p.settings.linger = defaultLinger
+	}
+	limit := cfg.QueueBytes
+	if b := p.settings.bufferBytes; b > 0 {
+		limit = min(limit, b)
+	}
+	p.queue.init(limit, cfg.Block)
+	// Produce 13 names topics by their id only; requests are made by name.
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(0, 12)
+	opts = append(opts, kgo.MaxVersions(versions), kgo.WithHooks(cfg.Hooks...))
+	if p.client, err = kgo.NewClient(opts...); err != nil {
+		return nil, fmt.Errorf("%s: %w", e, err)
+	}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	p.done.Go(p.lingers)
+	p.done.Go(p.learns)
+	return p, nil
+}
+
+// Client is the client under the producer, for other requests.
+func (p *Producer) Client() *kgo.Client { return p.client }
+
+// Appender returns a handle for one goroutine.
+func (p *Producer) Appender() *Appender {
+	a := &Appender{p: p, size: 1 << minClass}
+	p.appendersMu.Lock()
+	defer p.appendersMu.Unlock()
+	p.appenders = append(p.appenders, a)
+	return a
+}
+
+// Flush hands all open batches on and waits until nothing is left whose fate is not
+// known.
+func (p *Producer) Flush(ctx context.Context) error {
+	for {
+		p.appendersMu.Lock()
+		appenders := p.appenders
+		p.appendersMu.Unlock()
+		for _, a := range appenders {
+			a.sealOpened(time.Time{})
+		}
+		p.mu.Lock()
+		drained, pending := p.drained, p.pending
+		p.mu.Unlock()
+		if pending == 0 {
+			return nil
+		}
+		select {
+		case <-drained:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.ctx.Done():
+			return kgo.ErrClientClosed
+		}
+	}
+}
+
+// Close gives up what has not been acknowledged; Flush first.
+func (p *Producer) Close() {
+	p.stop()
+	p.client.Close()
+	p.done.Wait()
+}
+
+// lingers seals batches that have been open for long enough.
+func (p *Producer) lingers() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-p.opened:
+		}
+		for {
+			p.appendersMu.Lock()
+			appenders := p.appenders
+			p.appendersMu.Unlock()
+			before := time.Now().Add(-p.settings.linger)
+			oldest := time.Time{}
+			for _, a := range appenders {
+				if left := a.sealOpened(before); !left.IsZero() && (oldest.IsZero() || left.Before(oldest)) {
+					oldest = left
+				}
+			}
+			if oldest.IsZero() {
+				break
+			}
+			timer.Reset(max(time.Millisecond, time.Until(oldest.Add(p.settings.linger))))
+			select {
+			case <-p.ctx.Done():
+				return
+			case <-timer.C:
+			}
+		}
+	}
+}
+
+// batchLimit is how large a batch may become, in an appender that has n of them: so
+// large that a queue holds some.
+func (p *Producer) batchLimit(n int) int {
+	share := p.queue.limit / int64(8*max(1, n))
+	return int(max(1<<(minClass+2), min(int64(p.settings.batchBytes), int64(p.settings.requestBytes), share)))
+}
+
+// enqueue takes a sealed batch.
+func (p *Producer) enqueue(b *batch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pend(1)
+	switch {
+	case b.keyed && b.partition < 0:
+		p.unkeyed = append(p.unkeyed, b)
+		p.spread()
+	case b.keyed:
+		pt := p.partitions[b.partition]
+		pt.queue = append(pt.queue, b)
+		p.wake(pt)
+	default:
+		p.waiting = append(p.waiting, b)
+		p.assign()
+	}
+}
+
+// pend counts sealed batches.
+func (p *Producer) pend(n int) {
+	if p.pending == 0 && n > 0 {
+		p.drained = make(chan struct{})
+	}
+	if p.pending += n; p.pending == 0 {
+		close(p.drained)
+	}
+}
+
+// assign gives waiting batches to partitions that have none, one after the other.
+func (p *Producer) assign() {
+	n := len(p.partitions)
+	if n == 0 || len(p.waiting) == 0 {
+		return
+	}
+	now := time.Now()
+	retry := time.Duration(0)
+	for tried := 0; tried < n && len(p.waiting) > 0; tried++ {
+		pt := p.partitions[p.next%n]
+		p.next = (p.next + 1) % n
+		if pt.leader < 0 || len(pt.queue) > 0 {
+			continue
+		}
+		if d := pt.retryAt.Sub(now); d > 0 {
+			if retry == 0 || d < retry {
+				retry = d
+			}
+			continue
+		}
+		b := p.waiting[0]
+		p.waiting[0] = nil
+		if p.waiting = p.waiting[1:]; len(p.waiting) == 0 {
+			p.waiting = nil
+		}
+		pt.queue = append(pt.queue, b)
+		p.wake(pt)
+		tried = -1
+	}
+	if len(p.waiting) > 0 && retry > 0 && !p.assigning {
+		p.assigning = true
+		time.AfterFunc(retry, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.assigning = false
+			p.assign()
+		})
+	}
+}
+
+// spread splits batches that were made before the number of partitions was known.
+func (p *Producer) spread() {
+	n := len(p.partitions)
+	if n == 0 {
+		return
+	}
+	for _, b := range p.unkeyed {
+		to := make([]*batch, n)
+		i := 0
+		body, err := p.plainBody(b)
+		if err == nil {
+			err = eachRecord(body, b.baseTime, func(ms int64, key, value []byte) {
+				t := &to[keyPartition(key, n)]
+				if *t == nil {
+					*t = &batch{}
+					(*t).begin(make([]byte, batchHeader, len(b.buf)/n+batchHeader))
+				}
+				body, _ := (*t).recordSize(ms, key, value)
+				(*t).add(ms, key, value, body, b.weight(i))
+				i++
+			})
+		}
+		if err != nil { // these octets are our own
+			panic(err)
+		}
+		for at, t := range to {
+			if t == nil {
+				continue
+			}
+			t.keyed, t.partition = true, int32(at)
+			p.queue.force(int64(cap(t.buf)))
+			p.compress(t)
+			p.pend(1)
+			pt := p.partitions[at]
+			pt.queue = append(pt.queue, t)
+			p.wake(pt)
+		}
+		p.discard(b)
+	}
+	p.unkeyed = nil
+}
+
+// compress seals a batch: what it is from now on is what Kafka gets. The memory
+// that its records took, or will not need, is given back.
+func (p *Producer) compress(b *batch) {
+	b.plain, b.sealed = len(b.buf), time.Now()
+	codec := kgo.CodecNone
+	if p.compressor != nil {
+		dst := compressed.Get().(*compressBuffer)
+		dst.Reset()
+		var out []byte
+		out, codec = p.compressor.Compress(&dst.Buffer, b.buf[batchHeader:])
+		if codec == kgo.CodecError || len(out)+batchHeader >= len(b.buf) {
+			codec = kgo.CodecNone
+		} else {
+			p.move(b, len(out)+batchHeader, out)
+		}
+		compressed.Put(dst)
+	}
+	if codec == kgo.CodecNone && bufferSize(len(b.buf)) < cap(b.buf) {
+		p.move(b, len(b.buf), b.buf[batchHeader:])
+	}
+	b.finish(int(codec))
+}
+
+// move copies a batch of size octets into memory that fits it.
+func (p *Producer) move(b *batch, size int, body []byte) {
+	if bufferSize(size) >= cap(b.buf) {
+		b.buf = append(b.buf[:batchHeader], body...)
+		return
+	}
+	old := b.buf
+	buf := p.buffers.get(size)
+	b.buf = append(buf[:batchHeader], body...)
+	p.queue.free(int64(cap(old) - cap(buf)))
+	p.buffers.put(old)
+}
+
+// discard gives the memory of a batch back; its fate is known.
+func (p *Producer) discard(b *batch) {
+	p.queue.free(int64(cap(b.buf)))
+	p.buffers.put(b.buf)
+	b.buf = nil
+	p.pend(-1)
+}
+
+// ErrFull is what Full returns while records are given up.
+var ErrFull = errors.New("queue is full, records are dropped")
+
+// Full returns ErrFull while there is no room for records, and they are given up.
+func (p *Producer) Full() error {
+	if p.queue.dropping.Load() && p.queue.used.Load()+1<<minClass > p.queue.limit {
+		return ErrFull
+	}
+	return nil
+}
+
+// Queue returns the memory of batches that Kafka has not acknowledged, and its bound.
+func (p *Producer) Queue() (used, limit int64) { return p.queue.used.Load(), p.queue.limit }
+
+// queue is the memory that batches take.
+type queue struct {
+	limit    int64
+	block    time.Duration
+	used     atomic.Int64
+	dropping atomic.Bool
+
+	mu      sync.Mutex
+	room    chan struct{} // closed and replaced when there is room for who waits
+	waiters atomic.Int32
+}
+
+func (q *queue) init(limit int64, block time.Duration) {
+	if limit <= 0 {
+		limit = math.MaxInt64
+	}
+	q.limit, q.block, q.room = limit, block, make(chan struct{})
+}
+
+// take takes n bytes, if there is room.
+func (q *queue) take(n int64) bool {
+	for {
+		used := q.used.Load()
+		if used+n > q.limit {
+			return false
+		}
+		if q.used.CompareAndSwap(used, used+n) {
+			return true
+		}
+	}
+}
+
+// force takes n bytes that are there already.
+func (q *queue) force(n int64) { q.used.Add(n) }
+
+// free gives n bytes back.
+func (q *queue) free(n int64) {
+	q.used.Add(-n)
+	if q.waiters.Load() > 0 {
+		q.mu.Lock()
+		close(q.room)
+		q.room = make(chan struct{})
+		q.mu.Unlock()
+	}
+}
+
+// wait takes n bytes as soon as there is room; false: there was none for too long.
+func (q *queue) wait(ctx context.Context, n int64) bool {
+	if q.take(n) {
+		return true
+	}
+	if q.dropping.Load() || q.block <= 0 {
+		return false
+	}
+	timer := time.NewTimer(q.block)
+	defer timer.Stop()
+	q.waiters.Add(1)
+	defer q.waiters.Add(-1)
+	for {
+		q.mu.Lock()
+		room := q.room
+		q.mu.Unlock()
+		if q.take(n) {
+			return true
+		}
+		select {
+		case <-room:
+		case <-timer.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package kafka
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// sender sends to one broker: one request, then its answer, then the next.
+type sender struct {
+	p      *Producer
+	broker int32
+	wake   chan struct{}
+	until  time.Time // of a throttle, or of waiting after a request failed
+	tries  int
+
+	request kmsg.ProduceRequest
+	carried []*partition // by it, guarded by the producer's mutex
+}
+
+// wake tells the sender of a partition's leader that there is something to send.
+func (p *Producer) wake(pt *partition) {
+	if pt.leader < 0 {
+		return
+	}
+	s := p.senders[pt.leader]
+	if s == nil {
+		s = &sender{p: p, broker: pt.leader, wake: make(chan struct{}, 1)}
+		p.senders[pt.leader] = s
+		if p.ctx.Err() == nil {
+			p.done.Go(s.run)
+		}
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *sender) run() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for s.p.ctx.Err() == nil {
+		ready, wait := s.collect()
+		if ready {
+			s.send()
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-s.p.ctx.Done():
+			return
+		case <-s.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// produceOverhead is what a request has besides batches, at most, and for each of them.
+const produceOverhead, partitionOverhead = 1 << 10, 16
+
+// collect makes a request of the first batches of this broker's partitions. If there
+// are none, it says how long to wait for one at most.
+func (s *sender) collect() (ready bool, wait time.Duration) {
+	p := s.p
+	now := time.Now()
+	wait = time.Hour
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d := s.until.Sub(now); d > 0 {
+		return false, d
+	}
+	s.carried = s.carried[:0]
+	if len(s.request.Topics) == 0 {
+		s.request = kmsg.NewProduceRequest()
+		s.request.TimeoutMillis = int32(p.settings.requestTimeout.Milliseconds())
+		s.request.Acks = p.settings.acks
+		s.request.Topics = []kmsg.ProduceRequestTopic{{Topic: p.cfg.Topic}}
+	}
+	topic := &s.request.Topics[0]
+	topic.Partitions = topic.Partitions[:0]
+	size := produceOverhead
+	for _, pt := range p.partitions {
+		if pt.leader != s.broker || pt.underway {
+			continue
+		}
+		p.expire(pt, now)
+		if len(pt.queue) == 0 {
+			continue
+		}
+		if d := pt.retryAt.Sub(now); d > 0 {
+			wait = min(wait, d)
+			continue
+		}
+		b := pt.queue[0]
+		if len(s.carried) > 0 && size+len(b.buf)+partitionOverhead > p.settings.requestBytes {
+			continue
+		}
+		if !b.numbered && !p.numbers(pt, b) {
+			wait = min(wait, p.settings.backoff(1))
+			continue
+		}
+		size += len(b.buf) + partitionOverhead
+		b.sent++
+		pt.underway = true
+		s.carried = append(s.carried, pt)
+		topic.Partitions = append(topic.Partitions, kmsg.ProduceRequestTopicPartition{Partition: pt.number, Records: b.buf})
+	}
+	return len(s.carried) > 0, wait
+}
+
+// expire gives batches up that delivery.timeout.ms or retries is over for, as long as
+// it is known that they are not in the log.
+func (p *Producer) expire(pt *partition, now time.Time) {
+	for len(pt.queue) > 0 {
+		b := pt.queue[0]
+		late := p.settings.deliveryTimeout > 0 && now.Sub(b.opened) > p.settings.deliveryTimeout
+		worn := p.settings.retries >= 0 && b.sent > p.settings.retries
+		if b.doubt && p.settings.idempotent || !late && !worn {
+			return
+		}
+		p.refuse(pt, kerr.RequestTimedOut)
+	}
+}
+
+// numbers gives a batch that is sent for the first time its numbers. false: there is
+// no producer id yet.
+func (p *Producer) numbers(pt *partition, b *batch) bool {
+	if !p.settings.idempotent {
+		b.number(nobody, -1)
+		return true
+	}
+	if pt.by == nobody {
+		if p.current == nobody || p.current == pt.spent {
+			p.renew()
+			return false
+		}
+		pt.by, pt.sequence = p.current, 0
+	}
+	b.number(pt.by, pt.sequence)
+	pt.sequence = addSequence(pt.sequence, b.records)
+	return true
+}
+
+// send sends the request that was collected and acts on the answer.
+func (s *sender) send() {
+	p := s.p
+	begin := time.Now()
+	p.metrics.inflight.Add(1)
+	// Not a retriable request: sending it again is decided here.
+	resp, err := p.client.Broker(int(s.broker)).Request(p.ctx, &s.request)
+	p.metrics.inflight.Add(-1)
+	took := time.Since(begin)
+	if p.ctx.Err() != nil {
+		return // nobody knows, and nobody will
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.metrics.requested(s.carried, took)
+	r, ok := resp.(*kmsg.ProduceResponse)
+	if err != nil || !ok {
+		s.failed(err)
+		return
+	}
+	s.tries = 0
+	if r.ThrottleMillis > 0 {
+		throttle := time.Duration(r.ThrottleMillis) * time.Millisecond
+		p.metrics.throttled(throttle)
+		s.until = time.Now().Add(throttle)
+	}
+	answers := map[int32]int16{}
+	for i := range r.Topics {
+		for j := range r.Topics[i].Partitions {
+			answers[r.Topics[i].Partitions[j].Partition] = r.Topics[i].Partitions[j].ErrorCode
+		}
+	}
+	for _, pt := range s.carried {
+		code, ok := answers[pt.number]
+		if !ok && p.settings.acks != 0 {
+			code = kerr.NetworkException.Code // no answer for it: in doubt
+		}
+		p.decide(pt, code)
+		p.wake(pt) // leader may have moved meanwhile
+	}
+	p.assign()
+}
+
+// failed acts on a request that got no answer. If it never left, nothing of it is in
+// doubt.
+func (s *sender) failed(err error) {
+	p := s.p
+	var op *net.OpError
+	unsent := errors.As(err, &op) && op.Op == "dial"
+	s.tries++
+	s.until = time.Now().Add(p.settings.backoff(s.tries))
+	for _, pt := range s.carried {
+		pt.underway = false
+		pt.queue[0].doubt = pt.queue[0].doubt || !unsent
+		p.trouble(pt, nil)
+		p.wake(pt) // its leader may have moved meanwhile
+	}
+	for _, pt := range p.partitions {
+		if pt.leader == s.broker && !pt.underway {
+			pt.troubled, pt.retryAt = true, s.until
+		}
+	}
+	p.assign()
+}
