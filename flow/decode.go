@@ -1,11 +1,14 @@
 package flow
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -92,6 +95,7 @@ func decodeObject(b []byte, r *Record) (Format, error) {
 	if object["dvc"] != nil {
 		format = KFlow
 	}
+	var others []string
 	for name, raw := range object {
 		var ok bool
 		if format == KFlow {
@@ -99,12 +103,19 @@ func decodeObject(b []byte, r *Record) (Format, error) {
 		} else {
 			ok = decodeMember(name, raw, r)
 		}
-		if ok {
+		switch {
+		case ok:
 			known++
+		case format == JSON && !taken(name) && validExtraName(name):
+			others = append(others, name)
 		}
 	}
 	if known == 0 {
 		return 0, ErrFormat
+	}
+	slices.Sort(others)
+	for _, name := range others {
+		decodeJSONExtra(name, object[name], r)
 	}
 	// Names do not tell all values apart; the numbers beside them do.
 	for name, f := range map[string]Field{"proto_number": Proto, "etype_number": Etype} {
@@ -165,6 +176,49 @@ func decodeMember(name string, raw json.RawMessage, r *Record) bool {
 		return false
 	}
 	return setText(r, f, text)
+}
+
+// decodeJSONExtra makes an extra field of a member that the table does not have.
+// Its type is what JSON says of it.
+func decodeJSONExtra(name string, raw json.RawMessage, r *Record) {
+	add := func(t ExtraType, num uint64, b []byte) {
+		r.extras = append(r.extras, ExtraValue{Extra: r.knownExtra([]byte(name), t), num: num, bytes: b})
+	}
+	switch raw[0] {
+	case '"':
+		var text string
+		if json.Unmarshal(raw, &text) == nil {
+			add(ExtraString, 0, []byte(text))
+		}
+	case 't':
+		add(ExtraBool, 1, nil)
+	case 'f':
+		add(ExtraBool, 0, nil)
+	case '[', '{':
+		add(ExtraList, 0, oneLine(raw))
+	case 'n':
+	default:
+		if v, err := strconv.ParseUint(string(raw), 10, 64); err == nil {
+			add(ExtraUint, v, nil)
+		} else if v, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+			add(ExtraInt, uint64(v), nil)
+		} else if v, err := strconv.ParseFloat(string(raw), 64); err == nil {
+			add(ExtraFloat, math.Float64bits(v), nil)
+		}
+	}
+}
+
+// oneLine returns JSON without line breaks, nil when text is not JSON.
+func oneLine(text []byte) []byte {
+	if !json.Valid(text) {
+		return nil
+	}
+	if !bytes.ContainsAny(text, "\r\n") {
+		return text
+	}
+	var b bytes.Buffer
+	_ = json.Compact(&b, text) // it is valid
+	return b.Bytes()
 }
 
 // setText sets f from the text that appendPlain makes of it.

@@ -294,3 +294,6 @@ var fields = [numFields]FieldInfo{
 // elementsNumber is the field number of the repeated message that keeps
 // elements without a field of their own.
 const elementsNumber = 300
+
+// extrasNumber is that of the repeated message that has extra fields.
+const extrasNumber = 301

@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -68,27 +69,59 @@ func (f Format) Append(dst []byte, r *Record) []byte {
 	}
 }
 
+// KeyField is a part of a [Key]: a field of the table, or an extra one by name.
+type KeyField struct {
+	Field Field
+	Extra string // not empty: an extra field, Field is of no meaning
+}
+
+// Key says which fields make the key of a Kafka record.
+type Key []KeyField
+
 // AppendKey appends the values of the given fields as they appear in JSON,
-// without quotes, joined by commas. It is the key of a Kafka record.
-func AppendKey(dst []byte, r *Record, key []Field) []byte {
-	for i, f := range key {
+// without quotes, joined by commas; nothing for an extra field that the record
+// does not have. It is the key of a Kafka record.
+func AppendKey(dst []byte, r *Record, key Key) []byte {
+	for i := range key {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendPlain(dst, r, f)
+		if key[i].Extra == "" {
+			dst = appendPlain(dst, r, key[i].Field)
+		} else if v, ok := r.Extra(key[i].Extra); ok {
+			dst = v.AppendTo(dst)
+		}
 	}
 	return dst
 }
 
-// ParseKey turns names of fields, as in JSON, into fields.
-func ParseKey(names []string) ([]Field, error) {
-	var key []Field
+// ParseKey turns names of fields, as in JSON, into a key. A name that the table
+// does not have is taken for an extra field's; Check tells whether it is one.
+func ParseKey(names []string) (Key, error) {
+	var key Key
 	for _, n := range names {
 		f, ok := FieldByName(n)
-		if !ok {
-			return nil, fmt.Errorf("key field %q: no such flow field", n)
+		switch {
+		case ok:
+			key = append(key, KeyField{Field: f})
+		case validExtraName(n) && !taken(n):
+			key = append(key, KeyField{Extra: n})
+		default:
+			return nil, noKeyField(n)
 		}
-		key = append(key, f)
 	}
 	return key, nil
 }
+
+// Check returns an error if the key has an extra field that is none of those
+// named.
+func (k Key) Check(extras []string) error {
+	for i := range k {
+		if n := k[i].Extra; n != "" && !slices.Contains(extras, n) {
+			return noKeyField(n)
+		}
+	}
+	return nil
+}
+
+func noKeyField(name string) error { return fmt.Errorf("key field %q: no such flow field", name) }

@@ -23,6 +23,14 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+func extra(name string, t flow.ExtraType) *flow.Extra {
+	e, err := flow.NewExtra(name, t)
+	if err != nil {
+		panic(err)
+	}
+	return e
+}
+
 // samples are records of the kinds there are.
 func samples() map[string]*flow.Record {
 	addr := netip.MustParseAddr
@@ -45,6 +53,8 @@ func samples() map[string]*flow.Record {
 	four.SetBytes(flow.ApplicationID, []byte{3, 0, 0, 80})
 	four.AppendElement(35632, 57590, []byte("tls.example"))
 	four.AppendElement(0, 293, []byte{0, 255})
+	four.AppendExtra(extra("score", flow.ExtraInt), ^uint64(6))
+	four.AppendExtraBytes(extra("site", flow.ExtraString), []byte(`Z"rich`))
 
 	six := new(flow.Record)
 	for f, v := range map[flow.Field]uint64{
@@ -127,8 +137,26 @@ func TestFormatNames(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	if _, err := flow.ParseKey([]string{"src_addr", "sauce"}); err == nil || !strings.Contains(err.Error(), `"sauce"`) {
-		t.Errorf("an unknown field is refused with %v", err)
+	for _, name := range []string{"src-addr", "", "elements", "1st"} {
+		if _, err := flow.ParseKey([]string{"src_addr", name}); err == nil || !strings.Contains(err.Error(), strconv.Quote(name)) {
+			t.Errorf("an unknown field is refused with %v", err)
+		}
+	}
+	extra, err := flow.ParseKey([]string{"src_addr", "site"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := extra.Check([]string{"other"}); err == nil || !strings.Contains(err.Error(), `"site": no such flow field`) {
+		t.Errorf("an extra field that is none is refused with %v", err)
+	}
+	if err := extra.Check([]string{"other", "site"}); err != nil {
+		t.Error(err)
+	}
+	if k := string(flow.AppendKey(nil, samples()["four"], extra)); k != "10.1.2.3,Z\"rich" {
+		t.Errorf("key is %q", k)
+	}
+	if k := string(flow.AppendKey(nil, samples()["empty"], extra)); k != "," {
+		t.Errorf("key without the extra field is %q", k)
 	}
 	key, err := flow.ParseKey([]string{"src_addr", "dst_addr", "bytes"})
 	if err != nil {
@@ -313,11 +341,14 @@ func TestDecodeAny(t *testing.T) {
 		}
 	}
 
-	// goflow2 puts whitespace nowhere, but others may; unknown members are passed over.
+	// goflow2 puts whitespace nowhere, but others may; unknown members become extra fields.
 	text := "{ \"type\" : \"SFLOW_5\", \"bytes\" : 7, \"as_path\" : [1, 2], \"mine\" : {\"a\":[]}, \"src_addr\":\"10.0.0.1\", \"proto\":\"UDP\", \"etype\":\"IPv6\" }\n"
 	n := 0
 	if f, err := flow.DecodeAny([]byte(text), &r, one(&n)); err != nil || f != flow.JSON || n != 1 {
 		t.Fatalf("read as %d records of %s: %v", n, f, err)
+	}
+	if v, ok := r.Extra("mine"); !ok || v.Type() != flow.ExtraList || string(v.Bytes()) != `{"a":[]}` || len(r.Extras()) != 1 {
+		t.Errorf("an unknown member is %v", r.Extras())
 	}
 	if r.Uint(flow.Type) != 1 || r.Uint(flow.Bytes) != 7 || len(r.Uints(flow.ASPath)) != 2 || r.Uint(flow.Proto) != 17 || r.Uint(flow.Etype) != flow.EtypeIPv6 {
 		t.Errorf("read as %s", flow.AppendJSON(nil, &r))

@@ -43,7 +43,8 @@ const goflow2Words = 1<<numGoflow2 - 1
 // AppendJSON appends r as one JSON object without a newline: all of goflow2's
 // fields, present or not, in its order and rendering, with proto_number and
 // etype_number beside proto and etype; then the fields of ours that are present;
-// then elements, as {"enterprise","id","value"} with the value in hexadecimal.
+// then elements, as {"enterprise","id","value"} with the value in hexadecimal; then
+// extra fields.
 func AppendJSON(dst []byte, r *Record) []byte {
 	// The rendering of these depends on other fields even when they are absent.
 	const derived = 1<<SrcNet | 1<<DstNet
@@ -81,6 +82,9 @@ func AppendJSON(dst []byte, r *Record) []byte {
 			dst = append(dst, `"}`...)
 		}
 		dst = append(dst, ']')
+	}
+	for i := range r.extras {
+		dst = appendJSONExtra(dst, &r.extras[i])
 	}
 	return append(dst, '}')
 }

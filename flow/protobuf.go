@@ -107,6 +107,9 @@ func AppendProtobuf(dst []byte, r *Record) []byte {
 	for i := range r.elements {
 		dst = appendElement(dst, &r.elements[i])
 	}
+	for i := range r.extras {
+		dst = appendExtra(dst, &r.extras[i])
+	}
 	return dst
 }
 
@@ -165,8 +168,8 @@ func appendLists(dst []byte, r *Record, set FieldSet) []byte {
 					continue
 				}
 				dst = append(dst, t.tag[:t.n]...)
-				if t.kind == KindText && !utf8.Valid(v) {
-					dst = appendValid(dst, v)
+				if t.kind == KindText {
+					dst = appendValid(dst, v, validSize(v))
 					continue
 				}
 				dst = appendVarint(dst, uint64(len(v)))
@@ -198,16 +201,28 @@ func appendLists(dst []byte, r *Record, set FieldSet) []byte {
 	return dst
 }
 
-// appendValid appends text with its length, U+FFFD in place of each octet that
-// is not UTF-8: readers refuse a whole message for a string that is not.
-func appendValid(dst, text []byte) []byte {
-	size := 0
-	for b := text; len(b) > 0; {
-		c, n := utf8.DecodeRune(b)
-		size += utf8.RuneLen(c)
-		b = b[n:]
+// validSize returns the length of text with U+FFFD in place of each octet that is
+// not UTF-8: readers refuse a whole message for a string that is not.
+func validSize(text []byte) int {
+	if utf8.Valid(text) {
+		return len(text)
 	}
+	size := 0
+	for len(text) > 0 {
+		c, n := utf8.DecodeRune(text)
+		size += utf8.RuneLen(c)
+		text = text[n:]
+	}
+	return size
+}
+
+// appendValid appends text, made valid, behind its length, which validSize has
+// returned. Text that is valid keeps its length, any other grows.
+func appendValid(dst, text []byte, size int) []byte {
 	dst = appendVarint(dst, uint64(size))
+	if size == len(text) {
+		return append(dst, text...)
+	}
 	for len(text) > 0 {
 		c, n := utf8.DecodeRune(text)
 		dst = utf8.AppendRune(dst, c)
@@ -290,6 +305,10 @@ func DecodeProtobuf(b []byte, r *Record) error {
 			case c.bad:
 			case number == elementsNumber:
 				if !decodeElement(v, r) {
+					return ErrFormat
+				}
+			case number == extrasNumber:
+				if !decodeExtra(v, r) {
 					return ErrFormat
 				}
 			case known && !decodeBytes(r, f, v):
@@ -380,6 +399,74 @@ func decodeElement(b []byte, r *Record) bool {
 	return !c.bad
 }
 
+// decodeExtra reads an extras message. A value of a type that later versions may
+// add is passed over.
+func decodeExtra(b []byte, r *Record) bool {
+	var name []byte
+	c := wireCursor{b: b}
+	for {
+		number, wire, ok := c.tag()
+		if !ok {
+			return !c.bad
+		}
+		var v ExtraValue
+		switch wire {
+		case wireVarint:
+			v.num = c.varint()
+		case wireFixed8:
+			v.num = c.fixed8()
+		case wireBytes:
+			v.bytes = c.bytes()
+		default:
+			return false
+		}
+		if number == extraName && wire == wireBytes {
+			name = v.bytes
+			continue
+		}
+		t := ExtraType(number - extraValue)
+		if number < extraValue || number-extraValue >= uint64(len(extraTypes)) {
+			continue
+		}
+		if c.bad || uint64(wire) != extraWires[t] || !validExtraName(string(name)) {
+			return false
+		}
+		switch t {
+		case ExtraInt:
+			v.num = v.num>>1 ^ -(v.num & 1)
+		case ExtraBool:
+			v.num = min(v.num, 1)
+		case ExtraIP:
+			if len(v.bytes) != 4 && len(v.bytes) != 16 {
+				return false
+			}
+		case ExtraList:
+			if v.bytes = oneLine(v.bytes); v.bytes == nil {
+				return false
+			}
+		}
+		v.Extra = r.knownExtra(name, t)
+		r.extras = append(r.extras, v)
+	}
+}
+
+// maxKnownExtras bounds the descriptions that a record which is decoded into keeps.
+const maxKnownExtras = 64
+
+// knownExtra returns the description of an extra field that was decoded.
+func (r *Record) knownExtra(name []byte, t ExtraType) *Extra {
+	for _, e := range r.known {
+		if e.typ == t && e.name == string(name) {
+			return e
+		}
+	}
+	e := newExtra(string(name), t)
+	if len(r.known) < maxKnownExtras {
+		r.known = append(r.known, e)
+	}
+	return e
+}
+
 // wireCursor reads protobuf's wire format; bad sticks.
 type wireCursor struct {
 	b   []byte
@@ -421,6 +508,16 @@ func (c *wireCursor) bytes() []byte {
 	}
 	v := c.b[:n:n]
 	c.b = c.b[n:]
+	return v
+}
+
+func (c *wireCursor) fixed8() uint64 {
+	if len(c.b) < 8 {
+		c.fail()
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(c.b)
+	c.b = c.b[8:]
 	return v
 }
 

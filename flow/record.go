@@ -92,6 +92,8 @@ type Record struct {
 	addrs    []addr   // the same for lists of addresses
 	blobs    [][]byte // num holds the index
 	elements []Element
+	extras   []ExtraValue
+	known    []*Extra // descriptions of extras that were decoded
 }
 
 type addr [16]byte
@@ -142,6 +144,7 @@ func (r *Record) Rebase() {
 	r.addrs = r.addrs[:0]
 	r.blobs = r.blobs[:0]
 	r.elements = r.elements[:0]
+	r.extras = r.extras[:0]
 	r.set = r.shared
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -234,6 +235,11 @@ func diff(want, got *flow.Record) string {
 		return a.Enterprise == b.Enterprise && a.ID == b.ID && bytes.Equal(a.Value, b.Value)
 	}) {
 		return fmt.Sprintf("elements are %v, want %v", got.Elements(), want.Elements())
+	}
+	if !slices.EqualFunc(want.Extras(), got.Extras(), func(a, b flow.ExtraValue) bool {
+		return a.Name() == b.Name() && a.Type() == b.Type() && a.Uint() == b.Uint() && strings.ToValidUTF8(string(a.AppendTo(nil)), "\ufffd") == strings.ToValidUTF8(string(b.AppendTo(nil)), "\ufffd")
+	}) {
+		return fmt.Sprintf("extras are %v, want %v", got.Extras(), want.Extras())
 	}
 	return ""
 }

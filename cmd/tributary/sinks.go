@@ -26,6 +26,7 @@ type sinkOptions struct {
 	retention      time.Duration
 	retentionBytes int64
 
+	extras     []string         // names of extra fields that records may have
 	embedded   bool             // there is a broker in the same process
 	properties kafka.Properties // of kafkaConfig
 	without    []string         // of them, those without effect
@@ -68,6 +69,9 @@ func (o *sinkOptions) check() error {
 	}
 	for _, to := range o.to {
 		e, err := sink.Parse(to)
+		if err == nil {
+			err = e.CheckKey(o.extras)
+		}
 		if err == nil {
 			err = e.Check(o.properties, dial)
 		}

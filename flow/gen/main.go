@@ -16,6 +16,7 @@ import (
 const (
 	firstOwn       = 200 // from this number on fields are tributary's own
 	elementsNumber = 300 // elements without a field of their own
+	extrasNumber   = 301 // extra fields
 )
 
 func main() {
@@ -63,8 +64,28 @@ message FlowMessage {
   }
 
   repeated Element elements = %d;
+
+  // A field that configuration names, or one of a source that has more to say
+  // than there are fields above.
+  message Extra {
+    string name = 1;
+    oneof value {
+      uint64 uint_value = 2;
+      sint64 int_value = 3;
+      double float_value = 4;
+      string string_value = 5;
+      bytes bytes_value = 6;
+      bytes ip_value = 7; // 4 or 16 octets
+      uint64 mac_value = 8; // in the low 48 bits
+      bool bool_value = 9;
+      uint64 time_value = 10; // ns since the epoch
+      string list_value = 11; // JSON, an array or an object
+    }
+  }
+
+  repeated Extra extras = %d;
 }
-`, elementsNumber)
+`, elementsNumber, extrasNumber)
 	return b.Bytes()
 }
 

@@ -74,7 +74,7 @@ type Endpoint struct {
 	scheme string // file, stdout, discard; empty: Kafka
 	path   string
 	format flow.Format
-	key    []flow.Field
+	key    flow.Key
 	kafka  kafka.Endpoint
 }
 
@@ -153,6 +153,10 @@ func (e Endpoint) Check(properties kafka.Properties, dial kafka.DialFunc) error 
 	_, err = k.ClientOptions(cfg)
 	return err
 }
+
+// CheckKey returns an error if the endpoint's key has a field that is neither one
+// of flow records nor one of the extra fields named.
+func (e Endpoint) CheckKey(extras []string) error { return e.key.Check(extras) }
 
 // Embedded reports whether the endpoint is the broker of the same process.
 func (e Endpoint) Embedded() bool { return e.scheme == "" && e.kafka.Embedded }

@@ -143,7 +143,7 @@ func TestParse(t *testing.T) {
 		{endpoint: "discard:?format=xml", err: "allowed are protobuf, packed, protobuf-single, json, kflow"},
 		{endpoint: "file:x?key=src_addr", err: "allowed is format"},
 		{endpoint: "kafka://k1/flows?format=xml", err: "allowed are protobuf"},
-		{endpoint: "kafka://k1/flows?key=src", err: "no such flow field"},
+		{endpoint: "kafka://k1/flows?key=src-addr", err: "no such flow field"},
 		{endpoint: "kafka://k1/flows?format=packed&key=src_addr", err: "format=packed"},
 		{endpoint: "kafka://k1/flows?akcs=all", err: "unknown parameter"},
 		{endpoint: "kafka://k1/a/b", err: "/"},
@@ -154,6 +154,9 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v", c.endpoint, err)
 		case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "\n")):
 			t.Errorf("%s: error %v, want one line with %q", c.endpoint, err, c.err)
+		}
+		if c.err == "" && e.CheckKey(nil) != nil {
+			t.Errorf("%s: %v", c.endpoint, e.CheckKey(nil))
 		}
 		if strings.Contains(e.String(), "secret") {
 			t.Errorf("%s: its name %s tells the secret", c.endpoint, e)
