@@ -17,6 +17,7 @@ func alterUserSCRAMCredentialsAPI() api {
 
 func serveAlterUserSCRAMCredentials(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.AlterUserSCRAMCredentialsRequest)
+	denied := !rq.mayCluster(kmsg.ACLOperationAlter)
 	var names []string
 	changes := make(map[string][]credentialChange)
 	refused := make(map[string]error)
@@ -61,6 +62,9 @@ func serveAlterUserSCRAMCredentials(rq *request, m kmsg.Request) error {
 	resp := kmsg.NewPtrAlterUserSCRAMCredentialsResponse()
 	for _, name := range names {
 		err := refused[name]
+		if denied {
+			err = clusterRefusal
+		}
 		if err == nil {
 			err = rq.broker().users.alter(name, changes[name])
 		}

@@ -28,6 +28,7 @@ type Broker struct {
 	counters    counters
 
 	users *users
+	acls  *acls // nil: everybody may do everything
 
 	listeners []*listener
 	accept    sync.WaitGroup
@@ -113,6 +114,9 @@ func (b *Broker) open() error {
 		return err
 	}
 	if b.users, err = openUsers(&b.cfg, meta); err != nil {
+		return err
+	}
+	if b.acls, err = openACLs(&b.cfg, meta); err != nil {
 		return err
 	}
 	if b.groups, err = openGroups(b); err != nil {

@@ -61,6 +61,11 @@ type Config struct {
 	// keeps. Where a name is in both, these passwords count.
 	Users []User
 
+	Authorize       bool     // enforce ACLs; without it everybody who is let in may do everything
+	SuperUsers      []string // super.users: principals who may do everything, such as User:admin
+	AllowWithoutACL bool     // allow.everyone.if.no.acl.found: a resource that no ACL speaks of is everybody's
+	MaxACLs         int      // ACLs beyond it are refused
+
 	NodeID    int32  // node.id, 0 is taken as 1; may not change in the life of a data directory
 	ClusterID string // cluster id; empty: what the data directory has, or a new random one
 
@@ -127,6 +132,7 @@ func DefaultConfig() Config {
 		IdleTimeout:            10 * time.Minute,
 		FrameTimeout:           30 * time.Second,
 		HandshakeTimeout:       15 * time.Second,
+		MaxACLs:                10_000,
 		GroupMinSessionTimeout: 100 * time.Millisecond,
 		GroupMaxSessionTimeout: 30 * time.Minute,
 		GroupMaxSize:           5000,
@@ -174,6 +180,7 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.IdleTimeout, d.IdleTimeout)
 	orDefault(&c.FrameTimeout, d.FrameTimeout)
 	orDefault(&c.HandshakeTimeout, d.HandshakeTimeout)
+	orDefault(&c.MaxACLs, d.MaxACLs)
 	orDefault(&c.GroupMinSessionTimeout, d.GroupMinSessionTimeout)
 	orDefault(&c.GroupMaxSessionTimeout, d.GroupMaxSessionTimeout)
 	orDefault(&c.GroupMaxSize, d.GroupMaxSize)
@@ -207,6 +214,9 @@ func (c *Config) check() error {
 	if err := c.checkUsers(); err != nil {
 		return err
 	}
+	if err := c.checkAuthorization(); err != nil {
+		return err
+	}
 	if c.Durability > PageCache {
 		return inField("Durability", fmt.Errorf("%d is neither Fsync nor PageCache", c.Durability))
 	}
@@ -230,6 +240,7 @@ func (c *Config) check() error {
 		within("MaxQueued", c.MaxQueued, 1, 1<<16),
 		within("IdleTimeout", c.IdleTimeout, time.Millisecond, century),
 		within("FrameTimeout", c.FrameTimeout, time.Millisecond, century),
+		within("MaxACLs", c.MaxACLs, 1, 1_000_000),
 		within("HandshakeTimeout", c.HandshakeTimeout, time.Millisecond, century),
 		within("GroupInitialRebalanceDelay", c.GroupInitialRebalanceDelay, 0, time.Hour),
 		within("GroupMinSessionTimeout", c.GroupMinSessionTimeout, time.Millisecond, c.GroupMaxSessionTimeout),

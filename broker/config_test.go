@@ -42,6 +42,9 @@ func TestConfig(t *testing.T) {
 		"MaxQueued":         func(c *broker.Config) { c.MaxQueued = -1 },
 		"IdleTimeout":       func(c *broker.Config) { c.IdleTimeout = -1 },
 		"FrameTimeout":      func(c *broker.Config) { c.FrameTimeout = -1 },
+		"MaxACLs":           func(c *broker.Config) { c.MaxACLs = -1 },
+		"SuperUsers":        func(c *broker.Config) { c.Authorize, c.SuperUsers = true, []string{"admin"} },
+		"Authorize":         func(c *broker.Config) { c.SuperUsers = []string{"User:admin"} },
 		"HandshakeTimeout":  func(c *broker.Config) { c.HandshakeTimeout = -1 },
 		"Users": func(c *broker.Config) {
 			c.Users = []broker.User{{Name: "a", Password: "b"}, {Name: "a", Password: "c"}}

@@ -23,6 +23,9 @@ func serveCreatePartitions(rq *request, m kmsg.Request) error {
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic = q.Topic
 		var err error
+		if !rq.mayTopic(kmsg.ACLOperationAlter, q.Topic) {
+			err = topicRefusal
+		}
 		for _, a := range q.Assignment {
 			if !slices.Equal(a.Replicas, b.self) {
 				err = refusef(codeInvalidAssignment, "replicas can be on broker %d only", b.cfg.NodeID)

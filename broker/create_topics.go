@@ -28,6 +28,11 @@ func serveCreateTopics(rq *request, m kmsg.Request) error {
 		rt := kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic = q.Topic
 		rt.NumPartitions, rt.ReplicationFactor = -1, -1
+		if !rq.mayCluster(kmsg.ACLOperationCreate) && !rq.mayTopic(kmsg.ACLOperationCreate, q.Topic) {
+			rt.ErrorCode, rt.ErrorMessage = rq.code(codeTopicAuthorization), kmsg.StringPtr("Authorization failed.")
+			resp.Topics = append(resp.Topics, rt)
+			continue
+		}
 		t, configs, err := b.createTopic(q, names[q.Topic] > 1, req.ValidateOnly)
 		if err != nil {
 			refusal := asRefusal(err)
@@ -36,6 +41,11 @@ func serveCreateTopics(rq *request, m kmsg.Request) error {
 			continue
 		}
 		rt.TopicID = t.id
+		if !rq.mayTopic(kmsg.ACLOperationDescribeConfigs, q.Topic) {
+			rt.ConfigErrorCode = rq.code(codeTopicAuthorization)
+			resp.Topics = append(resp.Topics, rt)
+			continue
+		}
 		rt.NumPartitions, rt.ReplicationFactor = partitionsOf(q, b.cfg.DefaultPartitions), 1
 		for _, e := range describeTopicConfigs(&b.cfg, configs) {
 			c := kmsg.NewCreateTopicsResponseTopicConfig()

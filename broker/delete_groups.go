@@ -19,6 +19,11 @@ func serveDeleteGroups(rq *request, m kmsg.Request) error {
 	for _, id := range req.Groups {
 		rg := kmsg.NewDeleteGroupsResponseGroup()
 		rg.Group = id
+		if !rq.mayGroup(kmsg.ACLOperationDelete, id) {
+			rg.ErrorCode = rq.code(codeGroupAuthorization)
+			resp.Groups = append(resp.Groups, rg)
+			continue
+		}
 		refused := codeNone
 		known, c := b.groups.with(id, false, func(g *group) {
 			if g.state != groupEmpty {

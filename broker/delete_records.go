@@ -21,11 +21,14 @@ func serveDeleteRecords(rq *request, m kmsg.Request) error {
 		q := &req.Topics[i]
 		rt := kmsg.NewDeleteRecordsResponseTopic()
 		rt.Topic = q.Topic
-		t := b.topics.get(q.Topic)
+		t, absent := rq.permit(kmsg.ACLOperationDelete, b.topics.get(q.Topic), []byte(q.Topic), codeUnknownTopicOrPartition)
 		for _, p := range q.Partitions {
 			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
 			rp.Partition = p.Partition
-			low, c := b.deleteRecords(t, p.Partition, p.Offset)
+			low, c := int64(-1), absent
+			if t != nil {
+				low, c = b.deleteRecords(t, p.Partition, p.Offset)
+			}
 			rp.LowWatermark, rp.ErrorCode = low, rq.code(c)
 			rt.Partitions = append(rt.Partitions, rp)
 		}
@@ -37,10 +40,7 @@ func serveDeleteRecords(rq *request, m kmsg.Request) error {
 
 // deleteRecords raises the log start offset of a partition, durably; -1 is up to the high watermark.
 func (b *Broker) deleteRecords(t *topic, index int32, offset int64) (low int64, c code) {
-	var part *partition
-	if t != nil {
-		part = t.partition(index)
-	}
+	part := t.partition(index)
 	if part == nil {
 		return -1, codeUnknownTopicOrPartition
 	}

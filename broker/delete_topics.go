@@ -31,12 +31,18 @@ func serveDeleteTopics(rq *request, m kmsg.Request) error {
 			t = b.topics.getID(q.TopicID)
 			unknown = codeUnknownTopicID
 		}
-		if t == nil {
+		var name []byte
+		if q.Topic != nil {
+			name = []byte(*q.Topic)
+		}
+		if t != nil && rq.mayTopic(kmsg.ACLOperationDescribe, t.name) {
+			rt.Topic, rt.TopicID = kmsg.StringPtr(t.name), t.id
+		}
+		if t, unknown = rq.permit(kmsg.ACLOperationDelete, t, name, unknown); t == nil {
 			rt.ErrorCode = rq.code(unknown)
 			resp.Topics = append(resp.Topics, rt)
 			continue
 		}
-		rt.Topic, rt.TopicID = kmsg.StringPtr(t.name), t.id
 		if refusal := asRefusal(b.topics.delete(t)); refusal != nil {
 			rt.ErrorCode, rt.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
 		} else {

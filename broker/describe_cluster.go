@@ -14,7 +14,7 @@ func serveDescribeCluster(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.DescribeClusterRequest)
 	b := rq.broker()
 	resp := kmsg.NewPtrDescribeClusterResponse()
-	resp.ClusterAuthorizedOperations = noOperations
+	resp.ClusterAuthorizedOperations = rq.clusterOperations(req.IncludeClusterAuthorizedOperations)
 	resp.EndpointType = req.EndpointType
 	if rq.version >= 1 && req.EndpointType != endpointBrokers {
 		resp.ErrorCode = rq.code(codeUnsupportedEndpoint)

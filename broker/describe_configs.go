@@ -25,7 +25,11 @@ func serveDescribeConfigs(rq *request, m kmsg.Request) error {
 		q := &req.Resources[i]
 		rr := kmsg.NewDescribeConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = q.ResourceType, q.ResourceName
-		entries, err := b.describeConfigs(q)
+		var entries []kmsg.DescribeConfigsResponseResourceConfig
+		err := rq.mayConfigs(kmsg.ACLOperationDescribeConfigs, q.ResourceType, q.ResourceName)
+		if err == nil {
+			entries, err = b.describeConfigs(q)
+		}
 		if refusal := asRefusal(err); refusal != nil {
 			rr.ErrorCode, rr.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
 		}
@@ -44,6 +48,19 @@ func serveDescribeConfigs(rq *request, m kmsg.Request) error {
 		resp.Resources = append(resp.Resources, rr)
 	}
 	rq.respond(resp)
+	return nil
+}
+
+// mayConfigs refuses who may not do this to the configs of a resource.
+func (rq *request) mayConfigs(op kmsg.ACLOperation, typ kmsg.ConfigResourceType, name string) error {
+	switch {
+	case typ == kmsg.ConfigResourceTypeTopic && !rq.mayTopic(op, name):
+		return topicRefusal
+	case typ == kmsg.ConfigResourceTypeGroupConfig && !rq.mayGroup(op, name):
+		return refusef(codeGroupAuthorization, "Group authorization failed.")
+	case typ != kmsg.ConfigResourceTypeTopic && typ != kmsg.ConfigResourceTypeGroupConfig && !rq.mayCluster(op):
+		return clusterRefusal
+	}
 	return nil
 }
 

@@ -6,7 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DescribeGroups (key 15), versions 0 to 6. KIP-345, KIP-430 (authorised operations: none are told), KIP-482, KIP-1043
+// DescribeGroups (key 15), versions 0 to 6. KIP-345, KIP-430 (authorised operations), KIP-482, KIP-1043
 // (an error for a group that is not there, v6; before, its state is Dead).
 func describeGroupsAPI() api {
 	return api{key: 15, min: 0, max: 6, serve: serveDescribeGroups, outline: "[= string ] bool@3"}
@@ -18,6 +18,12 @@ func serveDescribeGroups(rq *request, m kmsg.Request) error {
 	for _, id := range req.Groups {
 		rg := kmsg.NewDescribeGroupsResponseGroup()
 		rg.Group, rg.AuthorizedOperations = id, noOperations
+		if !rq.mayGroup(kmsg.ACLOperationDescribe, id) {
+			rg.ErrorCode = rq.code(codeGroupAuthorization)
+			resp.Groups = append(resp.Groups, rg)
+			continue
+		}
+		rg.AuthorizedOperations = rq.operations(req.IncludeAuthorizedOperations, kmsg.ACLResourceTypeGroup, id)
 		known, c := rq.broker().groups.with(id, false, func(g *group) { g.describe(&rg) })
 		if !known {
 			rg.State = groupDead.String()

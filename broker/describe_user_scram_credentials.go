@@ -15,6 +15,11 @@ func serveDescribeUserSCRAMCredentials(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.DescribeUserSCRAMCredentialsRequest)
 	us := rq.broker().users
 	resp := kmsg.NewPtrDescribeUserSCRAMCredentialsResponse()
+	if !rq.mayCluster(kmsg.ACLOperationDescribe) {
+		resp.ErrorCode, resp.ErrorMessage = rq.code(clusterRefusal.code), kmsg.StringPtr(clusterRefusal.text)
+		rq.respond(resp)
+		return nil
+	}
 	var names []string
 	found := make(map[string][]kmsg.DescribeUserSCRAMCredentialsResponseResultCredentialInfo)
 	for _, k := range us.list() {

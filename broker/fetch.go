@@ -90,11 +90,9 @@ func (f *fetch) decode() {
 	f.topics = make([]fetchTopic, 0, min(topics, 64))
 	for ; topics > 0; topics-- {
 		var t fetchTopic
-		t.unknown = codeUnknownTopicOrPartition
 		if v >= 13 {
 			t.id = cur.uuid()
-			t.unknown = codeUnknownTopicID
-			t.topic = b.topics.getID(t.id)
+			t.topic, t.unknown = f.rq.permit(kmsg.ACLOperationRead, b.topics.getID(t.id), nil, codeUnknownTopicID)
 		} else {
 			name := cur.str(flexible)
 			if t.topic = b.topics.lookup(name); t.topic != nil {
@@ -102,6 +100,7 @@ func (f *fetch) decode() {
 			} else {
 				t.name = string(name)
 			}
+			t.topic, t.unknown = f.rq.permit(kmsg.ACLOperationRead, t.topic, name, codeUnknownTopicOrPartition)
 		}
 		for n := max(cur.arrayLen(flexible, 1), 0); n > 0; n-- {
 			f.parts = append(f.parts, fetchPart{epoch: -1, lastEpoch: -1})

@@ -29,6 +29,9 @@ func serveFindCoordinator(rq *request, m kmsg.Request) error {
 		rc := kmsg.NewFindCoordinatorResponseCoordinator()
 		rc.Key, rc.NodeID, rc.Port = key, -1, -1
 		switch {
+		case req.CoordinatorType == coordinatesGroups && !rq.mayGroup(kmsg.ACLOperationDescribe, key):
+			rc.ErrorCode = rq.code(codeGroupAuthorization)
+			rc.ErrorMessage = kmsg.StringPtr("Group authorization failed.")
 		case req.CoordinatorType == coordinatesTransactions:
 			rc.ErrorCode = rq.code(codeTransactionalIDRefused)
 			rc.ErrorMessage = kmsg.StringPtr("this broker has no transactions")

@@ -10,7 +10,9 @@ func heartbeatAPI() api {
 func serveHeartbeat(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.HeartbeatRequest)
 	c := codeInvalidGroupID
-	if req.Group != "" {
+	if !rq.mayGroup(kmsg.ACLOperationRead, req.Group) {
+		c = codeGroupAuthorization
+	} else if req.Group != "" {
 		known, refused := rq.broker().groups.with(req.Group, false, func(g *group) { c = g.heartbeat(req) })
 		if !known {
 			c = refused

@@ -23,11 +23,13 @@ func serveIncrementalAlterConfigs(rq *request, m kmsg.Request) error {
 		q := &req.Resources[i]
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = q.ResourceType, q.ResourceName
-		var err error
-		if q.ResourceType == kmsg.ConfigResourceTypeTopic {
+		err := rq.mayConfigs(kmsg.ACLOperationAlterConfigs, q.ResourceType, q.ResourceName)
+		switch {
+		case err != nil:
+		case q.ResourceType == kmsg.ConfigResourceTypeTopic:
 			edit := func(configs map[string]string) error { return editConfigs(&b.cfg, configs, q.Configs) }
 			err = b.topics.configure(q.ResourceName, edit, req.ValidateOnly)
-		} else {
+		default:
 			err = refusef(codeInvalidRequest, "configs of resource type %d cannot be changed while the broker runs", q.ResourceType)
 		}
 		if refusal := asRefusal(err); refusal != nil {

@@ -24,6 +24,9 @@ func serveInitProducerID(rq *request, m kmsg.Request) error {
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	if req.TransactionalID != nil {
 		resp.ErrorCode = rq.code(codeTransactionalIDRefused)
+	} else if !rq.mayCluster(kmsg.ACLOperationIdempotentWrite) &&
+		!rq.broker().acls.allowsAny(&rq.conn.session, kmsg.ACLOperationWrite, kmsg.ACLResourceTypeTopic) {
+		resp.ErrorCode = rq.code(codeClusterAuthorization)
 	} else if id, err := rq.broker().producerIDs.next(); err != nil {
 		resp.ErrorCode = rq.code(logCode(err))
 	} else {

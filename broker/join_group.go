@@ -40,6 +40,8 @@ func serveJoinGroup(rq *request, m kmsg.Request) error {
 	}
 	refused := codeNone
 	switch {
+	case !rq.mayGroup(kmsg.ACLOperationRead, req.Group):
+		refused = codeGroupAuthorization
 	case req.Group == "":
 		refused = codeInvalidGroupID
 	case session < b.cfg.GroupMinSessionTimeout || session > b.cfg.GroupMaxSessionTimeout:

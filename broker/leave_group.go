@@ -13,8 +13,15 @@ func leaveGroupAPI() api {
 func serveLeaveGroup(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.LeaveGroupRequest)
 	resp := kmsg.NewPtrLeaveGroupResponse()
-	if req.Group == "" {
-		resp.ErrorCode = rq.code(codeInvalidGroupID)
+	refused := codeNone
+	switch {
+	case !rq.mayGroup(kmsg.ACLOperationRead, req.Group):
+		refused = codeGroupAuthorization
+	case req.Group == "":
+		refused = codeInvalidGroupID
+	}
+	if refused != codeNone {
+		resp.ErrorCode = rq.code(refused)
 		rq.respond(resp)
 		return nil
 	}

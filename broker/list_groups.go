@@ -17,8 +17,12 @@ func serveListGroups(rq *request, m kmsg.Request) error {
 	wanted := func(filter []string, value string) bool {
 		return len(filter) == 0 || slices.ContainsFunc(filter, func(s string) bool { return strings.EqualFold(s, value) })
 	}
+	all := rq.mayCluster(kmsg.ACLOperationDescribe)
 	resp := kmsg.NewPtrListGroupsResponse()
 	for _, g := range rq.broker().groups.list() {
+		if !all && !rq.mayGroup(kmsg.ACLOperationDescribe, g.id) {
+			continue
+		}
 		g.mu.Lock()
 		rg := kmsg.NewListGroupsResponseGroup()
 		rg.Group, rg.ProtocolType, rg.GroupState, rg.GroupType = g.id, g.protocolType, g.state.String(), "classic"

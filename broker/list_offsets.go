@@ -30,15 +30,20 @@ const (
 func serveListOffsets(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.ListOffsetsRequest)
 	b := rq.broker()
+	denied := make(map[string]bool)
 	var left atomic.Int32
 	left.Store(1)
 	done := func(error) {
 		if left.Add(-1) == 0 {
-			rq.respondFrom(func() kmsg.Response { return b.listOffsets(rq, req) })
+			rq.respondFrom(func() kmsg.Response { return b.listOffsets(rq, req, denied) })
 		}
 	}
 	for i := range req.Topics {
 		t := b.topics.get(req.Topics[i].Topic)
+		if !rq.mayTopic(kmsg.ACLOperationDescribe, req.Topics[i].Topic) {
+			denied[req.Topics[i].Topic] = true
+			continue
+		}
 		if t == nil {
 			continue
 		}
@@ -58,14 +63,14 @@ func serveListOffsets(rq *request, m kmsg.Request) error {
 	return nil
 }
 
-func (b *Broker) listOffsets(rq *request, req *kmsg.ListOffsetsRequest) kmsg.Response {
+func (b *Broker) listOffsets(rq *request, req *kmsg.ListOffsetsRequest, denied map[string]bool) kmsg.Response {
 	resp := kmsg.NewPtrListOffsetsResponse()
 	for i := range req.Topics {
 		rt := kmsg.NewListOffsetsResponseTopic()
 		rt.Topic = req.Topics[i].Topic
 		t := b.topics.get(rt.Topic)
 		for j := range req.Topics[i].Partitions {
-			rp := b.listOffset(t, &req.Topics[i].Partitions[j])
+			rp := b.listOffset(t, &req.Topics[i].Partitions[j], denied[rt.Topic])
 			rq.code(code(rp.ErrorCode))
 			if rq.version == 0 && rp.ErrorCode == 0 {
 				rp.OldStyleOffsets = []int64{}
@@ -80,9 +85,13 @@ func (b *Broker) listOffsets(rq *request, req *kmsg.ListOffsetsRequest) kmsg.Res
 	return resp
 }
 
-func (b *Broker) listOffset(t *topic, q *kmsg.ListOffsetsRequestTopicPartition) kmsg.ListOffsetsResponseTopicPartition {
+func (b *Broker) listOffset(t *topic, q *kmsg.ListOffsetsRequestTopicPartition, denied bool) kmsg.ListOffsetsResponseTopicPartition {
 	r := kmsg.NewListOffsetsResponseTopicPartition()
 	r.Partition, r.Timestamp, r.Offset, r.LeaderEpoch = q.Partition, -1, -1, -1
+	if denied {
+		r.ErrorCode = int16(codeTopicAuthorization)
+		return r
+	}
 	var p *partition
 	if t != nil {
 		p = t.partition(q.Partition)

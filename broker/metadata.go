@@ -7,7 +7,7 @@ import (
 )
 
 // Metadata (key 3), versions 0 to 13. KIP-4, KIP-78 (cluster id), KIP-204, KIP-320 (leader epochs), KIP-430 (authorised
-// operations: there are no ACLs, so none are told), KIP-516 (topic ids), KIP-700, KIP-1102 (v13).
+// operations), KIP-516 (topic ids), KIP-700, KIP-1102 (v13).
 //
 // Up to version 3 there is no flag, and asking for a topic creates it. No topics means all in version 0 and none from
 // version 1 on, where null means all.
@@ -31,10 +31,12 @@ func serveMetadata(rq *request, m kmsg.Request) error {
 	resp.Brokers = append(resp.Brokers, broker)
 	resp.ClusterID = kmsg.StringPtr(b.dir.ClusterID())
 	resp.ControllerID = b.cfg.NodeID
-	resp.AuthorizedOperations = noOperations
+	resp.AuthorizedOperations = rq.clusterOperations(req.IncludeClusterAuthorizedOperations)
 	if req.Topics == nil || rq.version == 0 && len(req.Topics) == 0 {
 		for _, t := range b.topics.list() {
-			resp.Topics = append(resp.Topics, b.describeTopic(t))
+			if rq.mayTopic(kmsg.ACLOperationDescribe, t.name) {
+				resp.Topics = append(resp.Topics, rq.describeTopic(t, req.IncludeTopicAuthorizedOperations))
+			}
 		}
 		rq.respond(resp)
 		return nil
@@ -42,7 +44,7 @@ func serveMetadata(rq *request, m kmsg.Request) error {
 	create := (rq.version < 4 || req.AllowAutoTopicCreation) && !b.cfg.DisableAutoCreate
 	for i := range req.Topics {
 		q := &req.Topics[i]
-		rt := b.metadataTopic(q, create)
+		rt := rq.metadataTopic(q, create, req.IncludeTopicAuthorizedOperations)
 		rq.code(code(rt.ErrorCode))
 		resp.Topics = append(resp.Topics, rt)
 	}
@@ -51,7 +53,8 @@ func serveMetadata(rq *request, m kmsg.Request) error {
 }
 
 // metadataTopic answers for one topic, asked for by name or, from version 10 on, by id.
-func (b *Broker) metadataTopic(q *kmsg.MetadataRequestTopic, create bool) kmsg.MetadataResponseTopic {
+func (rq *request) metadataTopic(q *kmsg.MetadataRequestTopic, create, operations bool) kmsg.MetadataResponseTopic {
+	b := rq.broker()
 	rt := kmsg.NewMetadataResponseTopic()
 	rt.Topic, rt.TopicID = q.Topic, q.TopicID
 	rt.AuthorizedOperations = noOperations
@@ -61,9 +64,21 @@ func (b *Broker) metadataTopic(q *kmsg.MetadataRequestTopic, create bool) kmsg.M
 			rt.ErrorCode = int16(codeUnknownTopicID)
 			return rt
 		}
-		return b.describeTopic(t)
+		if !rq.mayTopic(kmsg.ACLOperationDescribe, t.name) { // its id is no secret, its name is
+			rt.ErrorCode = int16(codeTopicAuthorization)
+			return rt
+		}
+		return rq.describeTopic(t, operations)
+	}
+	if !rq.mayTopic(kmsg.ACLOperationDescribe, *q.Topic) { // whether there is one or not
+		rt.ErrorCode = int16(codeTopicAuthorization)
+		return rt
 	}
 	if t = b.topics.get(*q.Topic); t == nil && create {
+		if !rq.mayCluster(kmsg.ACLOperationCreate) && !rq.mayTopic(kmsg.ACLOperationCreate, *q.Topic) {
+			rt.ErrorCode = int16(codeTopicAuthorization)
+			return rt
+		}
 		var err error
 		if t, err = b.topics.ensure(*q.Topic); err != nil {
 			rt.ErrorCode = int16(asRefusal(err).code)
@@ -74,13 +89,14 @@ func (b *Broker) metadataTopic(q *kmsg.MetadataRequestTopic, create bool) kmsg.M
 		rt.ErrorCode = int16(codeUnknownTopicOrPartition)
 		return rt
 	}
-	return b.describeTopic(t)
+	return rq.describeTopic(t, operations)
 }
 
-func (b *Broker) describeTopic(t *topic) kmsg.MetadataResponseTopic {
+func (rq *request) describeTopic(t *topic, operations bool) kmsg.MetadataResponseTopic {
+	b := rq.broker()
 	rt := kmsg.NewMetadataResponseTopic()
 	rt.Topic, rt.TopicID, rt.IsInternal = kmsg.StringPtr(t.name), t.id, t.internal
-	rt.AuthorizedOperations = noOperations
+	rt.AuthorizedOperations = rq.operations(operations, kmsg.ACLResourceTypeTopic, t.name)
 	parts := t.partitions()
 	rt.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(parts))
 	for _, p := range parts {

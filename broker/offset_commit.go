@@ -35,6 +35,11 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 		if rq.version >= 10 {
 			t, unknown = b.topics.getID(q.TopicID), codeUnknownTopicID
 		}
+		var name []byte
+		if rq.version < 10 {
+			name = []byte(q.Topic)
+		}
+		t, unknown = rq.permit(kmsg.ACLOperationRead, t, name, unknown)
 		for j := range q.Partitions {
 			qp := &q.Partitions[j]
 			rp := kmsg.NewOffsetCommitResponseTopicPartition()
@@ -64,13 +69,17 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 		for i := range resp.Topics {
 			for j := range resp.Topics[i].Partitions {
 				rp := &resp.Topics[i].Partitions[j]
-				if rp.ErrorCode == 0 {
+				if rp.ErrorCode == 0 || c == codeGroupAuthorization {
 					rp.ErrorCode = int16(c)
 				}
 				rq.code(code(rp.ErrorCode))
 			}
 		}
 		rq.respond(resp)
+	}
+	if !rq.mayGroup(kmsg.ACLOperationRead, req.Group) {
+		done(codeGroupAuthorization)
+		return nil
 	}
 	if req.Group == "" {
 		done(codeInvalidGroupID)

@@ -11,6 +11,11 @@ func serveOffsetDelete(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.OffsetDeleteRequest)
 	b := rq.broker()
 	resp := kmsg.NewPtrOffsetDeleteResponse()
+	if !rq.mayGroup(kmsg.ACLOperationDelete, req.Group) {
+		resp.ErrorCode = rq.code(codeGroupAuthorization)
+		rq.respond(resp)
+		return nil
+	}
 	var l logged
 	var failed error
 	known, c := b.groups.with(req.Group, false, func(g *group) {
@@ -20,11 +25,14 @@ func serveOffsetDelete(rq *request, m kmsg.Request) error {
 		for i := range req.Topics {
 			rt := kmsg.NewOffsetDeleteResponseTopic()
 			rt.Topic = req.Topics[i].Topic
+			denied := !rq.mayTopic(kmsg.ACLOperationRead, rt.Topic)
 			for _, qp := range req.Topics[i].Partitions {
 				rp := kmsg.NewOffsetDeleteResponseTopicPartition()
 				rp.Partition = qp.Partition
 				tp := topicPartition{rt.Topic, qp.Partition}
-				if subscribed == nil && len(g.members) > 0 || subscribed[rt.Topic] {
+				if denied {
+					rp.ErrorCode = rq.code(codeTopicAuthorization)
+				} else if subscribed == nil && len(g.members) > 0 || subscribed[rt.Topic] {
 					rp.ErrorCode = rq.code(codeGroupSubscribed)
 				} else if _, ok := g.offsets[tp]; ok {
 					records = append(records, offsetRecord(g.id, tp, nil))

@@ -61,6 +61,10 @@ func (rq *request) fetchOffsets(q *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 	b := rq.broker()
 	rg := kmsg.NewOffsetFetchResponseGroup()
 	rg.Group = q.Group
+	if !rq.mayGroup(kmsg.ACLOperationDescribe, q.Group) {
+		rg.ErrorCode = rq.code(codeGroupAuthorization)
+		return rg
+	}
 	offsets := make(map[topicPartition]committed)
 	_, c := b.groups.with(q.Group, false, func(g *group) { maps.Copy(offsets, g.offsets) })
 	if q.Group == "" {
@@ -84,6 +88,12 @@ func (rq *request) fetchOffsets(q *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 			} else {
 				unknown = codeUnknownTopicID
 			}
+		}
+		if unknown == codeNone && !rq.mayTopic(kmsg.ACLOperationDescribe, name) {
+			if q.Topics == nil {
+				continue // who asks for everything is not told of what he may not know
+			}
+			unknown = codeTopicAuthorization
 		}
 		for _, partition := range qt.Partitions {
 			rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()

@@ -19,11 +19,14 @@ func serveOffsetForLeaderEpoch(rq *request, m kmsg.Request) error {
 		q := &req.Topics[i]
 		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		rt.Topic = q.Topic
-		t := b.topics.get(q.Topic)
+		t, absent := b.topics.get(q.Topic), codeUnknownTopicOrPartition
+		if !rq.mayCluster(kmsg.ACLOperationClusterAction) {
+			t, absent = rq.permit(kmsg.ACLOperationDescribe, t, []byte(q.Topic), absent)
+		}
 		for _, qp := range q.Partitions {
 			rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			rp.Partition, rp.LeaderEpoch, rp.EndOffset = qp.Partition, -1, -1
-			c := codeUnknownTopicOrPartition
+			c := absent
 			if t != nil {
 				if p := t.partition(qp.Partition); p != nil {
 					if c = p.checkEpoch(qp.CurrentLeaderEpoch); c == codeNone {

@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// userPrincipal stands before a user's name where ACLs speak of it.
+const userPrincipal = "User:"
+
 // anonymous is who a connection belongs to that says nothing about itself.
 const anonymous = "ANONYMOUS"
 

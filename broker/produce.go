@@ -68,14 +68,14 @@ func serveProduce(rq *request, _ kmsg.Request) error {
 		unknown := codeUnknownTopicOrPartition
 		if rq.version >= 13 {
 			id := cur.uuid()
-			t = rq.broker().topics.getID(id)
+			t, unknown = rq.permit(kmsg.ACLOperationWrite, rq.broker().topics.getID(id), nil, codeUnknownTopicID)
 			out = append(out, id[:]...)
-			unknown = codeUnknownTopicID
 		} else {
 			name := cur.str(rq.flexible)
 			if t = rq.broker().topics.lookup(name); t == nil && commitlog.CheckTopic(string(name)) != nil {
 				unknown = codeInvalidTopic
 			}
+			t, unknown = rq.permit(kmsg.ACLOperationWrite, t, name, unknown)
 			out = appendString(out, rq.flexible, name)
 		}
 		parts := max(cur.arrayLen(rq.flexible, 1), 0)

@@ -15,8 +15,8 @@ import (
 type session struct {
 	listener *listener // nil for a connection by Dial
 
-	user string // name of the principal
-	host string // the client's address, without the port
+	principal string // as ACLs have it: User:alice
+	host      string // the client's address, without the port
 
 	trusted bool      // within the process: everything is allowed
 	pending bool      // it has to authenticate before anything else
@@ -50,7 +50,7 @@ var (
 
 // newSession begins a session. Whoever came by Dial is the program itself.
 func newSession(b *Broker, l *listener, nc net.Conn) session {
-	s := session{listener: l, user: anonymous, host: "local", trusted: l == nil}
+	s := session{listener: l, principal: userPrincipal + anonymous, host: "local", trusted: l == nil}
 	if l == nil {
 		return s
 	}
@@ -82,12 +82,14 @@ func (c *conn) handshake() error {
 	}
 	if certs := t.ConnectionState().PeerCertificates; len(certs) > 0 {
 		name, err := distinguishedName(certs[0])
+		var user string
 		if err == nil {
-			c.session.user, err = c.session.listener.certificates.rules.user(name)
+			user, err = c.session.listener.certificates.rules.user(name)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", errHandshake, err)
 		}
+		c.session.principal = userPrincipal + user
 	}
 	if !c.session.pending {
 		c.session.by = time.Time{}
@@ -117,7 +119,7 @@ func (c *conn) authenticate(token []byte) ([]byte, error) {
 		return nil, err
 	}
 	if done {
-		s.user = s.exchange.user()
+		s.principal = userPrincipal + s.exchange.user()
 		s.pending, s.bare, s.exchange, s.by = false, false, nil, time.Time{}
 		c.b.counters.authenticated.Add(1)
 	}

@@ -22,6 +22,10 @@ func refuseSync(rq *request, c code) {
 
 func serveSyncGroup(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.SyncGroupRequest)
+	if !rq.mayGroup(kmsg.ACLOperationRead, req.Group) {
+		refuseSync(rq, codeGroupAuthorization)
+		return nil
+	}
 	if req.Group == "" {
 		refuseSync(rq, codeInvalidGroupID)
 		return nil

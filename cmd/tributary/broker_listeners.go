@@ -24,6 +24,8 @@ type securityOptions struct {
 	principalRules string
 	mechanisms     []string
 	users          string
+	authorize      bool
+	superUsers     []string
 }
 
 func defaultSecurityOptions() securityOptions {
@@ -41,6 +43,16 @@ func (o *securityOptions) register(fs *pflag.FlagSet, prefix string) {
 	textVar(fs, &o.principalRules, prefix+"tls-principal-rules", "rules", checkPrincipalRules, "make user names of the names in clients' certificates: ssl.principal.mapping.rules")
 	listVar(fs, &o.mechanisms, prefix+"sasl-mechanism", "mechanism", checkMechanism, "let clients authenticate by PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; repeatable")
 	stringVar(fs, &o.users, prefix+"sasl-users", "users who can authenticate beside those that clients add: a `file` of lines user:password")
+	boolVar(fs, &o.authorize, prefix+"authorize", "let clients do what ACLs allow them, and nothing else")
+	listVar(fs, &o.superUsers, prefix+"super-user", "User:name", checkPrincipal, "who may do everything, with --authorize; repeatable")
+}
+
+// checkPrincipal accepts a principal by its type and name.
+func checkPrincipal(s string) error {
+	if kind, name, _ := strings.Cut(s, ":"); kind == "" || name == "" {
+		return errors.New("allowed is type:name, such as User:admin")
+	}
+	return nil
 }
 
 // apply puts the options into the broker's configuration.
@@ -53,6 +65,10 @@ func (o *securityOptions) apply(c *broker.Config) error {
 		}
 		c.Listeners = append(c.Listeners, l)
 	}
+	if len(o.superUsers) > 0 && !o.authorize {
+		return &optionError{"super-user", o.superUsers[0], errors.New("nobody needs it without --authorize")}
+	}
+	c.Authorize, c.SuperUsers = o.authorize, o.superUsers
 	if o.users == "" {
 		return nil
 	}
