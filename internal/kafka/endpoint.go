@@ -15,6 +15,9 @@ import (
 // DefaultPort is the port of a broker whose address names none.
 const DefaultPort = "9092"
 
+// MaxProducers bounds [Endpoint.Producers].
+const MaxProducers = 256
+
 // Endpoint is a Kafka cluster, and maybe a topic on it, as a URL names them.
 type Endpoint struct {
 	Brokers    []string   // host:port, IPv6 addresses in brackets; empty only if Embedded
@@ -22,6 +25,7 @@ type Endpoint struct {
 	TLS        bool       // kafka-ssl://, or security.protocol says so
 	Embedded   bool       // embedded: the broker in this process, dialled by ClientConfig.Dial
 	Properties Properties // by Kafka's names
+	Producers  int        // producers=, clients that write at once; 0: not said
 	Format     string     // format=, not checked here; empty: the caller's default
 	Key        []string   // key=, field names, not checked here
 }
@@ -53,8 +57,8 @@ func IsEndpoint(s string) bool {
 //	kafka://brokers;topic;options ntop's way of writing it
 //	embedded:[/topic][?...]       the broker in the same process
 //
-// The parameters are properties by Kafka's names, format and key (field names
-// parted by commas). Values may be percent-encoded; + stands for itself. The
+// The parameters are properties by Kafka's names, format, producers and key (field
+// names parted by commas). Values may be percent-encoded; + stands for itself. The
 // error says what would be allowed, and no secret is in it.
 func ParseEndpoint(s string) (Endpoint, error) {
 	scheme, rest, ok := strings.Cut(s, ":")
@@ -233,6 +237,12 @@ func (e *Endpoint) setParameters(pairs []string) error {
 		switch name {
 		case "format":
 			e.Format = value
+		case "producers":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > MaxProducers {
+				return badEndpoint("producers: bad value %q: allowed are 1 to %d", value, MaxProducers)
+			}
+			e.Producers = n
 		case "key":
 			for f := range strings.SplitSeq(value, ",") {
 				if f = strings.TrimSpace(f); f != "" {
@@ -312,7 +322,12 @@ func (e Endpoint) Address() string {
 }
 
 // String writes the endpoint as a URL with its secrets masked.
-func (e Endpoint) String() string {
+func (e Endpoint) String() string { return e.url(true) }
+
+// URL writes the endpoint as [ParseEndpoint] reads it, with its secrets.
+func (e Endpoint) URL() string { return e.url(false) }
+
+func (e Endpoint) url(masked bool) string {
 	var b strings.Builder
 	switch {
 	case e.Embedded:
@@ -333,13 +348,16 @@ func (e Endpoint) String() string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Properties)) {
 		value := e.Properties[name]
-		if p, ok := known[name]; ok && p.secret {
+		if masked && known[name].secret {
 			value = "***"
 		}
 		add(name, value)
 	}
 	if len(e.Key) > 0 {
 		add("key", strings.Join(e.Key, ","))
+	}
+	if e.Producers > 0 {
+		add("producers", strconv.Itoa(e.Producers))
 	}
 	if e.Format != "" {
 		add("format", e.Format)

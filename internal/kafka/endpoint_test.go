@@ -25,6 +25,7 @@ func TestParseEndpoint(t *testing.T) {
 			Brokers: []string{"k1:9092"}, Topic: "t", TLS: true, Format: "protobuf", Key: []string{"src_addr", "dst_addr"},
 			Properties: kafka.Properties{"acks": "all", "compression.type": "lz4"},
 		}},
+		{"kafka://k1/t?producers=4", kafka.Endpoint{Brokers: []string{"k1:9092"}, Topic: "t", Producers: 4, Properties: none}},
 		{"kafka://k1?acks=1", kafka.Endpoint{Brokers: []string{"k1:9092"}, Properties: kafka.Properties{"acks": "1"}}},
 		{"kafka://k1/?linger.ms=5", kafka.Endpoint{Brokers: []string{"k1:9092"}, Properties: kafka.Properties{"linger.ms": "5"}}},
 		{"kafka:///flows", kafka.Endpoint{Topic: "flows", Properties: none}},
@@ -58,6 +59,9 @@ func TestParseEndpoint(t *testing.T) {
 		if !kafka.IsEndpoint(c.in) {
 			t.Errorf("%s is not taken for an endpoint", c.in)
 		}
+		if back, err := kafka.ParseEndpoint(got.URL()); err != nil || !reflect.DeepEqual(back, got) {
+			t.Errorf("%s is written %s and read %+v, %v", c.in, got.URL(), back, err)
+		}
 	}
 }
 
@@ -76,7 +80,7 @@ func TestParseEndpointRefuses(t *testing.T) {
 		{"kafka://u:secret@k1/t", "sasl.username"},
 		{"kafka://k1/a b", "a-z A-Z 0-9 . _ -"},
 		{"kafka://k1/a/b", "a-z A-Z 0-9 . _ -"},
-		{"kafka://k1/t?akcs=all", "unknown parameter akcs: allowed are format, key and Kafka's acks,"},
+		{"kafka://k1/t?akcs=all", "unknown parameter akcs: allowed are format, key, producers and Kafka's acks,"},
 		{"kafka://k1/t?acks=2", "acks: bad value \"2\": allowed are all, -1, 1, 0"},
 		{"kafka://k1/t?acks", "has no value"},
 		{"kafka://k1/t?acks=1&acks=0", "twice"},

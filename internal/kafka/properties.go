@@ -152,7 +152,7 @@ func millis(name, def string, lo int64, doc string) Property {
 func (p Properties) set(name, value string) error {
 	k, ok := known[name]
 	if !ok {
-		return badEndpoint("unknown parameter %s: allowed are format, key and Kafka's %s", name, strings.Join(names(), ", "))
+		return badEndpoint("unknown parameter %s: allowed are format, key, producers and Kafka's %s", name, strings.Join(names(), ", "))
 	}
 	if k.Name == "security.protocol" || k.Name == "sasl.mechanism" {
 		value = strings.ToUpper(value)

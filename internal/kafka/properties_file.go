@@ -25,29 +25,17 @@ func ReadProperties(path string) (p Properties, without []string, err error) {
 	return p, without, nil
 }
 
-// ParseProperties reads the text of a properties file, by the rules of
-// java.util.Properties: comments begin with # or !, a line that ends in an odd
-// number of backslashes goes on in the next one, = : or white space ends the key,
-// \t \n \r \f and \uXXXX are escapes and a backslash before anything else vanishes.
-// A later line wins over an earlier one.
+// ParseProperties reads the text of a properties file; see [EachProperty]. A later
+// line wins over an earlier one.
 func ParseProperties(text []byte) (p Properties, without []string, err error) {
 	p = Properties{}
-	err = properties(text, func(line int, name, value string) error {
-		if alias, ok := librdkafkaNames[name]; ok {
-			name = alias
-		}
-		if _, ok := known[name]; !ok {
-			if !slices.Contains(without, name) {
-				without = append(without, name)
-			}
-			return nil
-		}
-		if value = strings.TrimSpace(value); value == "" && name != "ssl.endpoint.identification.algorithm" {
-			delete(p, name)
-			return nil
-		}
-		if err := p.set(name, value); err != nil {
+	err = EachProperty(text, func(line int, name, value string) error {
+		ok, err := p.Set(name, value)
+		if err != nil {
 			return fmt.Errorf("line %d: %w", line, err)
+		}
+		if !ok && !slices.Contains(without, name) {
+			without = append(without, name)
 		}
 		return nil
 	})
@@ -55,10 +43,32 @@ func ParseProperties(text []byte) (p Properties, without []string, err error) {
 	return p, without, err
 }
 
+// Set sets a property as a line of a properties file does: by Kafka's name or
+// librdkafka's; an empty value takes the property away. It returns
+// false for one that has no effect here.
+func (p Properties) Set(name, value string) (bool, error) {
+	if alias, ok := librdkafkaNames[name]; ok {
+		name = alias
+	}
+	if _, ok := known[name]; !ok {
+		return false, nil
+	}
+	if value = strings.TrimSpace(value); value == "" && name != "ssl.endpoint.identification.algorithm" {
+		delete(p, name)
+		return true, nil
+	}
+	return true, p.set(name, value)
+}
+
 var errEscape = errors.New("\\u needs four hexadecimal digits")
 
-// properties calls f for each line that has a key.
-func properties(text []byte, f func(line int, name, value string) error) error {
+// EachProperty calls f for each line of a properties file that has a key, by the
+// rules of java.util.Properties: comments begin with # or !, a line that ends in an
+// odd number of backslashes goes on in the next one, = : or white space ends the
+// key, \t \n \r \f and \uXXXX are escapes and a backslash before anything else
+// vanishes. Lines count from 1. It returns the first error of f, or where an escape
+// is wrong.
+func EachProperty(text []byte, f func(line int, name, value string) error) error {
 	s := string(text)
 	if !utf8.ValidString(s) { // Java writes ISO 8859-1
 		r := make([]rune, len(text))
