@@ -25,7 +25,7 @@ type Endpoint struct {
 	TLS        bool       // kafka-ssl://, or security.protocol says so
 	Embedded   bool       // embedded: the broker in this process, dialled by ClientConfig.Dial
 	Properties Properties // by Kafka's names
-	Producers  int        // producers=, clients that write at once; 0: not said
+	Producers  int        // producers=, each with connections of its own; 0: one
 	Format     string     // format=, not checked here; empty: the caller's default
 	Key        []string   // key=, field names, not checked here
 }

@@ -40,6 +40,9 @@ type kafkaSink struct {
 	workers   []*kafkaWorker
 }
 
+// minQueue is the least queue that a producer works with.
+const minQueue = 1 << 20
+
 func openKafka(e Endpoint, cfg Config) (Sink, error) {
 	k, err := e.kafka.With(cfg.Properties)
 	if err != nil {
@@ -49,8 +52,11 @@ func openKafka(e Endpoint, cfg Config) (Sink, error) {
 	if topic == "" {
 		topic = cfg.Topic
 	}
+	n := max(1, k.Producers)
+	if cfg.QueueBytes/int64(n) < minQueue {
+		return nil, fmt.Errorf("%d producers want a queue of %d MiB at least", n, int64(n)*minQueue>>20)
+	}
 	s := &kafkaSink{endpoint: e, topic: topic, log: cfg.Logger, watch: kafka.NewWatch(k, cfg.Logger)}
-	n := max(1, cfg.Producers)
 	for range n {
 		p, err := kafka.NewProducer(k, kafka.ProducerConfig{
 			Client:     cfg.Kafka,

@@ -56,7 +56,6 @@ type Config struct {
 	Partitions int32             // of a topic that is created
 	Topics     map[string]string // configuration of a topic that is created
 	QueueBytes int64             // bound of what waits for Kafka, encoded size
-	Producers  int               // connections to each broker of Kafka, each with its share of the workers; 0: one
 	Block      time.Duration     // how long a full queue holds the collector up before records are dropped
 	Stdout     io.Writer         // where stdout: writes
 	Kafka      kafka.ClientConfig
