@@ -27,6 +27,7 @@ type collectOptions struct {
 	receiveBuffer int
 	bounds        collect.DecoderConfig
 	sink          sinkOptions
+	kflow         *kflowSite // in whose place it runs; nil: none
 }
 
 func defaultCollectOptions(to ...string) *collectOptions {
@@ -86,7 +87,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 }
 
 func newCollect() *cobra.Command {
-	o := defaultCollectOptions("kafka://127.0.0.1:9092/" + flowsTopic)
+	o := &kflowOptions{collectOptions: defaultCollectOptions("kafka://127.0.0.1:9092/" + flowsTopic)}
 	run := newServiceOptions("127.0.0.1:8081")
 	return configured(&cobra.Command{
 		Use:   "collect",
@@ -99,7 +100,8 @@ been delivered, and ends.`,
 		Example: `  tributary collect --to kafka://k1:9092,k2:9092/flows
   tributary collect --listen :2055 --to 'kafka://k1:9092/flows?compression.type=lz4&key=src_addr,dst_addr'
   tributary collect --to stdout:
-  tributary collect --to kafka-ssl://k1:9093 --kafka-config client.properties --to 'file:flows.jsonl'`,
+  tributary collect --to kafka-ssl://k1:9093 --kafka-config client.properties --to 'file:flows.jsonl'
+  tributary collect --kflow kflow.properties -Dapp.kafka.topic=flows`,
 		Args: cobra.NoArgs,
 	}, serviceCommand{o, &run}, func(c *cobra.Command, _ []string) error {
 		return runService(c, &run, func(_ context.Context, s *service) error {
@@ -129,6 +131,9 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 		}
 		cfg.Allow = append(cfg.Allow, p)
 	}
+	if o.kflow != nil {
+		o.kflow.announce(s)
+	}
 	var sinks sink.Fanout
 	s.group.Add(daemon.Part{
 		Name: "sinks",
@@ -147,6 +152,9 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 				return daemon.ListenError(err)
 			}
 			s.registry.MustRegister(collectCollector{*server, decoder})
+			if o.kflow != nil {
+				s.registry.MustRegister(kflowCollector{*server, decoder})
+			}
 			for _, a := range (*server).Addrs() {
 				s.log.Info("collecting", "listen", a.String(), "to", strings.Join(sinks.Names(), " "))
 			}

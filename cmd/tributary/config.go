@@ -27,6 +27,13 @@ type options interface {
 	check() error
 }
 
+// deriver is options of which some follow from others, such as those that name a
+// file of another program's. derive is called when everything that was set is set,
+// before check.
+type deriver interface {
+	derive(s *settings) error
+}
+
 // configured makes c a command that takes its options from flags, environment and
 // file, knows --check and --print-config, and then runs.
 func configured(c *cobra.Command, o options, run func(c *cobra.Command, args []string) error) *cobra.Command {
@@ -35,6 +42,11 @@ func configured(c *cobra.Command, o options, run func(c *cobra.Command, args []s
 		s, err := loadSettings(c, os.Environ())
 		if err != nil {
 			return err
+		}
+		if d, ok := o.(deriver); ok {
+			if err := d.derive(s); err != nil {
+				return s.explain(err)
+			}
 		}
 		if err := o.check(); err != nil {
 			return s.explain(err)
@@ -178,6 +190,11 @@ func loadSettings(c *cobra.Command, environ []string) (*settings, error) {
 		}
 	}
 	return s, nil
+}
+
+// place finds an option of the command by its name.
+func (s *settings) place(name string) place {
+	return s.places[slices.IndexFunc(s.places, func(p place) bool { return p.flag.Name == name })]
 }
 
 // setFrom sets an option from the first place that has it.
@@ -326,20 +343,24 @@ func walk(c *cobra.Command, f func(*cobra.Command)) {
 
 // allowed says what could stand in the place of name.
 func allowed(name string, names []string) string {
-	slices.Sort(names)
-	best, distance := "", 4
-	for _, n := range names {
-		if d := editDistance(name, n); d < distance {
-			best, distance = n, d
-		}
-	}
-	if best != "" {
+	if best := nearest(name, names); best != "" {
 		return "did you mean " + best + "?"
 	}
 	if len(names) == 0 {
 		return "there are no options here"
 	}
-	return "allowed are " + strings.Join(names, ", ")
+	return "allowed are " + strings.Join(slices.Sorted(slices.Values(names)), ", ")
+}
+
+// nearest finds the one of names that is probably meant by name; empty: none.
+func nearest(name string, names []string) string {
+	best, distance := "", 4
+	for _, n := range slices.Sorted(slices.Values(names)) {
+		if d := editDistance(name, n); d < distance {
+			best, distance = n, d
+		}
+	}
+	return best
 }
 
 // editDistance is the number of letters to change, add or take away to turn a

@@ -51,6 +51,13 @@ func (o serviceCommand) register(fs *pflag.FlagSet, prefix string) {
 	o.service.register(fs, prefix)
 }
 
+func (o serviceCommand) derive(s *settings) error {
+	if d, ok := o.own.(deriver); ok {
+		return d.derive(s)
+	}
+	return nil
+}
+
 func (o serviceCommand) check() error { return o.own.check() }
 
 // service is a long-running command while it is being put together and runs:
