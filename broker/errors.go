@@ -54,6 +54,8 @@ const (
 	codePolicyViolation         code = 44
 	codeOutOfOrderSequence      code = 45
 	codeInvalidProducerEpoch    code = 47
+	codeInvalidTxnState         code = 48
+	codeCoordinatorFenced       code = 52
 	codeTransactionalIDRefused  code = 53
 	codeSecurityDisabled        code = 54
 	codeStorageError            code = 56
@@ -97,6 +99,10 @@ func logCode(err error) code {
 		return codeOutOfOrderSequence
 	case errors.Is(err, commitlog.ErrInvalidProducerEpoch):
 		return codeInvalidProducerEpoch
+	case errors.Is(err, commitlog.ErrInvalidTxnState):
+		return codeInvalidTxnState
+	case errors.Is(err, commitlog.ErrCoordinatorFenced):
+		return codeCoordinatorFenced
 	case errors.Is(err, commitlog.ErrOffsetOutOfRange):
 		return codeOffsetOutOfRange
 	case errors.Is(err, commitlog.ErrClosed), errors.Is(err, commitlog.ErrNotFound):

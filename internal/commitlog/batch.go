@@ -80,6 +80,8 @@ type batchSet struct {
 	batches    int
 	records    int64 // offsets the set takes
 	idempotent bool  // a producer id is present
+
+	transactional bool // a transactional batch is
 }
 
 // checkBatches looks at everything that can be judged without the state of the log.
@@ -122,6 +124,7 @@ func checkBatches(b []byte, cfg *LogConfig, o AppendOptions) (batchSet, error) {
 		set.batches++
 		set.records += int64(h.count())
 		set.idempotent = set.idempotent || h.producerID() >= 0
+		set.transactional = set.transactional || h.transactional()
 		rest = rest[size:]
 	}
 	if set.idempotent && set.batches > 1 {

@@ -121,8 +121,8 @@ func recordsOf(b []byte) []record {
 			r = r[n:]
 			delta, n := binary.Varint(r)
 			r = r[n:]
-			_, n = binary.Varint(r) // no key
-			r = r[n:]
+			kl, n := binary.Varint(r)
+			r = r[n+int(max(kl, 0)):]
 			vl, n := binary.Varint(r)
 			out = append(out, record{int64(be.Uint64(b)) + delta, string(r[n : n+int(vl)])})
 		}

@@ -42,6 +42,7 @@ type producerHistory struct {
 	id   int64
 	next int32
 	sent []sentHistory
+	txn  bool // a transactional producer
 }
 
 type sentHistory struct {
@@ -77,8 +78,10 @@ func (h *history) step() {
 	switch n := h.rng.IntN(100); {
 	case l == nil || n < 3 && len(h.logs) < 3:
 		h.create()
-	case n < 60:
+	case n < 53:
 		h.append(l)
+	case n < 60:
+		h.endTxn(l)
 	case n < 70:
 		h.fs.setGate(h.rng.IntN(2) == 0)
 	case n < 78:
@@ -142,8 +145,8 @@ func (h *history) create() {
 	if l.log, err = h.dir.Create(topic, l.id, 0, h.cfg.Defaults); err != nil {
 		h.t.Fatal(err)
 	}
-	for i := range 3 {
-		l.producers = append(l.producers, &producerHistory{id: int64(1_000_000*h.seq + i)})
+	for i := range 4 {
+		l.producers = append(l.producers, &producerHistory{id: int64(1_000_000*h.seq + i), txn: i >= 2})
 	}
 	h.logs[topic] = l
 }
@@ -162,9 +165,12 @@ func (h *history) append(l *logHistory) {
 	if h.rng.IntN(2) == 0 {
 		p = l.producers[h.rng.IntN(len(l.producers))]
 		spec.producer, spec.sequence = p.id, p.next
+		if p.txn {
+			spec.attributes = 0x10
+		}
 	}
 	batch := spec.build()
-	info, err := l.log.Append(batch, commitlog.AppendOptions{})
+	info, err := l.log.Append(batch, commitlog.AppendOptions{AllowTransactional: true})
 	if err != nil {
 		h.t.Fatalf("append to %s: %v", l.topic, err)
 	}
@@ -175,6 +181,25 @@ func (h *history) append(l *logHistory) {
 		p.next += int32(len(values))
 		p.sent = append(p.sent, sentHistory{batch, info.BaseOffset, values})
 	}
+	h.wrote(l, info, values)
+}
+
+// endTxn commits or aborts what a transactional producer may have open.
+func (h *history) endTxn(l *logHistory) {
+	p := l.producers[2+h.rng.IntN(2)]
+	commit := h.rng.IntN(2) == 0
+	info, err := l.log.AppendMarker(commitlog.TxnMarker{ProducerID: p.id, Commit: commit})
+	if err != nil {
+		h.t.Fatalf("marker in %s: %v", l.topic, err)
+	}
+	h.wrote(l, info, []string{markerValue})
+}
+
+// markerValue is the value of the record in a marker of coordinator epoch 0.
+const markerValue = "\x00\x00\x00\x00\x00\x00"
+
+// wrote notes what was appended, and that it is promised once it is flushed.
+func (h *history) wrote(l *logHistory, info commitlog.AppendInfo, values []string) {
 	for i, v := range values {
 		l.wrote[info.BaseOffset+int64(i)] = append(l.wrote[info.BaseOffset+int64(i)], v)
 	}
@@ -289,6 +314,7 @@ func (h *history) verify(l *logHistory, clean bool) {
 	for offset, v := range got {
 		l.wrote[offset] = []string{v}
 	}
+	checkTxns(h.t, l.log, h.rng)
 	for _, p := range l.producers {
 		h.verifyProducer(l, p, got, start)
 	}
@@ -312,7 +338,7 @@ func (h *history) verifyProducer(l *logHistory, p *producerHistory, got map[int6
 		if s.offset < start {
 			continue
 		}
-		info, err := l.log.Append(bytes.Clone(s.batch), commitlog.AppendOptions{})
+		info, err := l.log.Append(bytes.Clone(s.batch), commitlog.AppendOptions{AllowTransactional: true})
 		if err != nil || !info.Duplicate || info.BaseOffset != s.offset || info.LastOffset != s.offset+int64(len(s.values))-1 {
 			h.t.Fatalf("%s: retry of producer %d's batch %d of %d at %d: %+v, %v", l.topic, p.id, i, n, s.offset, info, err)
 		}

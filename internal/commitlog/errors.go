@@ -18,6 +18,10 @@ var (
 	ErrOutOfOrderSequence = errors.New("out of order sequence number")
 	// ErrInvalidProducerEpoch: a batch of a producer that a newer one has replaced.
 	ErrInvalidProducerEpoch = errors.New("invalid producer epoch")
+	// ErrInvalidTxnState: a batch outside a transaction of a producer that has one open here.
+	ErrInvalidTxnState = errors.New("invalid transaction state")
+	// ErrCoordinatorFenced: a transaction marker of a coordinator that a newer one has replaced.
+	ErrCoordinatorFenced = errors.New("transaction coordinator fenced")
 	// ErrOffsetOutOfRange: an offset below the log start or beyond the log end.
 	ErrOffsetOutOfRange = errors.New("offset out of range")
 	// ErrOffline: an fsync of the data directory did not succeed, so nothing more is written to it.

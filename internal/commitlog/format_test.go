@@ -67,7 +67,7 @@ func TestOldVersionsOpen(t *testing.T) {
 		if o, ts, _, err := l.OffsetForTime(start + 10); o != 20 || ts != start+10 || err != nil {
 			t.Errorf("time: %d %d %v", o, ts, err)
 		}
-		if p := l.Producers(); len(p) != 1 || p[0] != (commitlog.ProducerInfo{ProducerID: 7, Epoch: 1, LastSequence: 39, LastOffset: 39, LastTimestamp: start + 19}) {
+		if p := l.Producers(); len(p) != 1 || p[0] != (commitlog.ProducerInfo{ProducerID: 7, Epoch: 1, LastSequence: 39, LastOffset: 39, LastTimestamp: start + 19, TxnStartOffset: -1, CoordinatorEpoch: -1}) {
 			t.Errorf("producers %+v", p)
 		}
 		retry := batchSpec{baseTime: start + 15, producer: 7, epoch: 1, sequence: 30, records: [][]byte{[]byte(want(30)), []byte(want(31))}}

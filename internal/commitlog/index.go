@@ -3,6 +3,7 @@ package commitlog
 import (
 	"encoding/binary"
 	"fmt"
+	"sort"
 	"sync"
 )
 
@@ -149,6 +150,28 @@ func (x *sparseIndex) floor(key int64, e []byte) (ok bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// beyond returns the relative offset of the first entry of an offset index whose batch stands at or behind a position.
+func (x *sparseIndex) beyond(pos int64) (offset int64, ok bool) {
+	at := func(e []byte) int64 { return int64(binary.BigEndian.Uint32(e[4:])) }
+	x.mu.Lock()
+	written, pending := x.written, x.pending
+	for i := 0; i < len(pending); i += x.entry {
+		if at(pending[i:]) >= pos {
+			offset, ok = x.key(pending[i:]), true
+			break
+		}
+	}
+	x.mu.Unlock()
+	var e [offsetEntrySize]byte
+	i := sort.Search(int(written), func(i int) bool {
+		return readFull(x.f, e[:], int64(i)*offsetEntrySize) != nil || at(e[:]) >= pos
+	})
+	if int64(i) == written || readFull(x.f, e[:], int64(i)*offsetEntrySize) != nil || at(e[:]) < pos {
+		return offset, ok
+	}
+	return x.key(e[:]), true
 }
 
 // scanBuffer is for reads of a few headers or index entries at once.

@@ -93,6 +93,12 @@ func TestDumpLogSegments(t *testing.T) {
 		spec.producer = -1
 		appendTo(t, la, spec.build())
 	}
+	lt := create(t, d, "txns", commitlog.LogConfig{})
+	appendTxn(t, lt, inTxn(8, 1, 0, 2))
+	appendTxn(t, lt, inTxn(9, 0, 0, 3))
+	if _, err := lt.AppendMarker(commitlog.TxnMarker{ProducerID: 8, ProducerEpoch: 1, CoordinatorEpoch: 12}); err != nil {
+		t.Fatal(err)
+	}
 	end := l.EndOffset()
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
@@ -142,6 +148,16 @@ func TestDumpLogSegments(t *testing.T) {
 		out = dump("--files", glob(topic, ".timeindex"))
 		if !strings.Contains(out, "timestamp: ") {
 			t.Errorf("no entries in\n%s", out)
+		}
+	}
+	for _, c := range []struct{ suffix, want string }{
+		{".log", "endTxnMarker: ABORT coordinatorEpoch: 12"},
+		{".txnindex", "version: 0 producerId: 8 firstOffset: 0 lastOffset: 5 lastStableOffset: 2"},
+		{".snapshot", "producerId: 9 producerEpoch: 0 coordinatorEpoch: -1 currentTxnFirstOffset: OptionalLong[2]"},
+		{".snapshot", "producerId: 8 producerEpoch: 1 coordinatorEpoch: 12 currentTxnFirstOffset: OptionalLong.empty"},
+	} {
+		if out := dump("--files", glob("txns", c.suffix), "--deep-iteration"); !strings.Contains(out, c.want) {
+			t.Errorf("want %s in\n%s", c.want, out)
 		}
 	}
 	out := dump("--files", glob("flows", ".snapshot"))

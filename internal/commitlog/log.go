@@ -42,6 +42,7 @@ type Log struct {
 
 	markMu   sync.Mutex
 	mark     mark
+	unstable unstable
 	waiters  []waiter
 	failed   error // what waiters get from now on
 	listener atomic.Pointer[func(int64)]
@@ -169,6 +170,7 @@ func (l *Log) advance(m mark) {
 	}
 	l.mark = m
 	l.hw.Store(m.offset)
+	l.unstable.flushed(m.offset)
 	var ready []waiter
 	if len(l.waiters) > 0 {
 		rest := l.waiters[:0]
@@ -227,7 +229,8 @@ type AppendInfo struct {
 // its producer succeeds again without being written. Nothing is flushed yet on return: see [Log.NotifyFlushed].
 //
 // Errors: ErrCorrupt, ErrUnsupportedFormat, ErrTooLarge, ErrInvalidRecord, ErrInvalidTimestamp, ErrOutOfOrderSequence,
-// ErrInvalidProducerEpoch, ErrOffline, ErrClosed, or what the file system said, after which the log is as it was before.
+// ErrInvalidProducerEpoch, ErrInvalidTxnState, ErrCoordinatorFenced, ErrOffline, ErrClosed, or what the file system said,
+// after which the log is as it was before.
 func (l *Log) Append(b []byte, o AppendOptions) (AppendInfo, error) {
 	cfg := l.cfg.Load()
 	set, err := checkBatches(b, cfg, o)
@@ -305,19 +308,38 @@ func (l *Log) appendLocked(b []byte, set batchSet, cfg *LogConfig, o AppendOptio
 		rest = rest[h.size():]
 	}
 	s := l.active
+	var txn endedTxn
+	var ends bool
+	if set.idempotent { // it is one batch then
+		txn, ends = l.producers.ends(header(b), b[batchHeaderSize:], info.LastOffset)
+	}
+	if ends && txn.aborted {
+		created, err := s.txn.put(txn.abortedTxn)
+		l.dirDirty = l.dirDirty || created
+		if err != nil {
+			l.dir.counters.writeErrors.Add(1)
+			return info, err
+		}
+	}
 	if err := s.write(b); err != nil {
 		l.dir.counters.writeErrors.Add(1)
 		return info, fmt.Errorf("write segment: %w", err)
+	}
+	if ends && txn.aborted {
+		s.txn.commit()
 	}
 	pos := s.size.Load()
 	for rest := b; len(rest) > 0; {
 		h := header(rest)
 		s.note(h, pos, cfg.IndexIntervalBytes)
 		if h.producerID() >= 0 {
-			l.producers.note(h, now)
+			l.producers.note(h, rest[batchHeaderSize:h.size()], now)
 		}
 		pos += h.size()
 		rest = rest[h.size():]
+	}
+	if set.transactional {
+		l.noteTxn(txn, ends)
 	}
 	if s.firstAppend.IsZero() {
 		s.firstAppend = now

@@ -112,6 +112,7 @@ func (d *Dir) createLog(k partitionKey, id [16]byte, cfg LogConfig) (*Log, error
 		return nil, &syncError{err}
 	}
 	l.path = path
+	s.txn = newTxnIndex(d.fs, path, s.base)
 	l.setSegments([]*segment{s}, 0)
 	return l, nil
 }
@@ -163,6 +164,7 @@ func (l *Log) setSegments(list []*segment, end int64) {
 	l.epoch.Store(l.epochs.latest())
 	l.low.Store(max(l.low.Load(), list[0].base))
 	l.mark = l.markLocked()
+	l.unstable = unstable{firstOpen: l.producers.firstOpen(), stable: mark{offset: -1, base: -1}}
 	l.hw.Store(end)
 }
 

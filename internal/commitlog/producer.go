@@ -39,6 +39,9 @@ type producer struct {
 	n        int8
 	batches  [producerWindow]sentBatch // the first n, oldest first
 	lastSeen int64                     // ms: when it last wrote, or when the log was opened
+
+	txnFirst         int64 // first offset of its open transaction, -1 without one
+	coordinatorEpoch int32 // of its last marker, -1 without one
 }
 
 func (p *producer) lastSequence() int32 {
@@ -61,7 +64,8 @@ func (p *producer) push(b sentBatch) {
 type producers struct {
 	m     map[int64]*producer
 	limit int
-	idMax int64 // largest id ever seen here
+	idMax int64   // largest id ever seen here
+	open  []int64 // first offsets of open transactions, growing
 }
 
 func newProducers(limit int) producers {
@@ -79,6 +83,9 @@ func (ps *producers) check(h header) (duplicate bool, was sentBatch, err error) 
 		return false, sentBatch{}, fmt.Errorf("%w: %d, producer %d is at %d", ErrInvalidProducerEpoch, h.producerEpoch(), h.producerID(), p.epoch)
 	}
 	if h.control() {
+		if m, ok := readMarker(h, h[batchHeaderSize:]); ok && m.coordinatorEpoch < p.coordinatorEpoch {
+			return false, sentBatch{}, fmt.Errorf("%w: epoch %d, producer %d had a marker of %d", ErrCoordinatorFenced, m.coordinatorEpoch, h.producerID(), p.coordinatorEpoch)
+		}
 		return false, sentBatch{}, nil
 	}
 	first, last := h.baseSequence(), addSequence(h.baseSequence(), h.lastDelta())
@@ -86,7 +93,7 @@ func (ps *producers) check(h header) (duplicate bool, was sentBatch, err error) 
 		if first != 0 {
 			return false, sentBatch{}, fmt.Errorf("%w: producer %d begins epoch %d with %d", ErrOutOfOrderSequence, h.producerID(), h.producerEpoch(), first)
 		}
-		return false, sentBatch{}, nil
+		return false, sentBatch{}, p.checkTxn(h)
 	}
 	for _, b := range p.batches[:p.n] {
 		if b.lastSequence == last && b.firstSequence() == first {
@@ -100,11 +107,39 @@ func (ps *producers) check(h header) (duplicate bool, was sentBatch, err error) 
 	if first != want {
 		return false, sentBatch{}, fmt.Errorf("%w: producer %d sent %d, expected %d", ErrOutOfOrderSequence, h.producerID(), first, want)
 	}
-	return false, sentBatch{}, nil
+	return false, sentBatch{}, p.checkTxn(h)
 }
 
-// note remembers a batch that is in the log.
-func (ps *producers) note(h header, now time.Time) {
+// checkTxn refuses what an open transaction does not allow.
+func (p *producer) checkTxn(h header) error {
+	if p.txnFirst >= 0 && !h.transactional() {
+		return fmt.Errorf("%w: producer %d has a transaction open since %d", ErrInvalidTxnState, h.producerID(), p.txnFirst)
+	}
+	return nil
+}
+
+// ends says which transaction a marker would end at an offset, and how; ok is false when none is open.
+func (ps *producers) ends(h header, body []byte, offset int64) (txn endedTxn, ok bool) {
+	if !h.control() {
+		return endedTxn{}, false
+	}
+	m, ok := readMarker(h, body)
+	p := ps.m[h.producerID()]
+	if !ok || p == nil || p.txnFirst < 0 {
+		return endedTxn{}, false
+	}
+	txn = endedTxn{abortedTxn{h.producerID(), p.txnFirst, offset, offset + 1}, !m.commit}
+	for _, first := range ps.open {
+		if first != p.txnFirst {
+			txn.stable = min(txn.stable, first)
+			break
+		}
+	}
+	return txn, true
+}
+
+// note remembers a batch that is in the log; body is what follows the header, needed of control batches only.
+func (ps *producers) note(h header, body []byte, now time.Time) {
 	id := h.producerID()
 	p := ps.m[id]
 	if p == nil {
@@ -116,7 +151,14 @@ func (ps *producers) note(h header, now time.Time) {
 	}
 	p.lastSeen = now.UnixMilli()
 	if h.control() {
+		if m, ok := readMarker(h, body); ok {
+			p.coordinatorEpoch = m.coordinatorEpoch
+			ps.setOpen(p, -1)
+		}
 		return
+	}
+	if h.transactional() && p.txnFirst < 0 {
+		ps.setOpen(p, h.baseOffset())
 	}
 	p.push(sentBatch{
 		lastSequence: addSequence(h.baseSequence(), h.lastDelta()),
@@ -130,33 +172,58 @@ func (ps *producers) add(id int64) *producer {
 	if len(ps.m) >= ps.limit {
 		ps.forgetOldest()
 	}
-	p := &producer{}
+	p := &producer{txnFirst: -1, coordinatorEpoch: -1}
 	ps.m[id] = p
 	ps.idMax = max(ps.idMax, id)
 	return p
 }
 
-// forgetOldest makes room by dropping the sixteenth part that has been silent for longest.
+// setOpen begins or, with -1, ends a producer's transaction.
+func (ps *producers) setOpen(p *producer, first int64) {
+	if i, found := slices.BinarySearch(ps.open, p.txnFirst); found {
+		ps.open = slices.Delete(ps.open, i, i+1)
+	}
+	if p.txnFirst = first; first >= 0 {
+		i, _ := slices.BinarySearch(ps.open, first)
+		ps.open = slices.Insert(ps.open, i, first)
+	}
+}
+
+// firstOpen is the first offset of the oldest open transaction, math.MaxInt64 without one.
+func (ps *producers) firstOpen() int64 {
+	if len(ps.open) == 0 {
+		return math.MaxInt64
+	}
+	return ps.open[0]
+}
+
+// forgetOldest makes room by dropping the sixteenth part that has been silent for longest. Producers with an open
+// transaction stay: what is known of them is what ends it.
 func (ps *producers) forgetOldest() {
 	seen := make([]int64, 0, len(ps.m))
 	for _, p := range ps.m {
-		seen = append(seen, p.lastSeen)
+		if p.txnFirst < 0 {
+			seen = append(seen, p.lastSeen)
+		}
+	}
+	if len(seen) == 0 {
+		return
 	}
 	slices.Sort(seen)
 	drop := len(seen)/16 + 1
 	limit := seen[drop-1]
 	for id, p := range ps.m {
-		if p.lastSeen <= limit && drop > 0 {
+		if p.lastSeen <= limit && p.txnFirst < 0 && drop > 0 {
 			delete(ps.m, id)
 			drop--
 		}
 	}
 }
 
-// expire forgets producers that were last heard of before a time in milliseconds.
+// expire forgets producers that were last heard of before a time in milliseconds and have no transaction open.
 func (ps *producers) expire(before int64) {
 	for id, p := range ps.m {
-		if p.lastSeen < before {
+		if p.lastSeen < before && p.txnFirst < 0 {
 			delete(ps.m, id)
 		}
 	}
@@ -169,6 +236,9 @@ type ProducerInfo struct {
 	LastSequence  int32 // -1 when it has none in this epoch
 	LastOffset    int64 // -1 likewise
 	LastTimestamp int64 // ms since 1970, of its last batch; -1 likewise
+
+	TxnStartOffset   int64 // first offset of its open transaction, -1 without one
+	CoordinatorEpoch int32 // of the coordinator that wrote its last transaction marker, -1 without one
 }
 
 // Producers describes the producer ids the log remembers, in order.
@@ -177,7 +247,10 @@ func (l *Log) Producers() []ProducerInfo {
 	defer l.mu.Unlock()
 	out := make([]ProducerInfo, 0, len(l.producers.m))
 	for id, p := range l.producers.m {
-		info := ProducerInfo{ProducerID: id, Epoch: p.epoch, LastSequence: p.lastSequence(), LastOffset: -1, LastTimestamp: -1}
+		info := ProducerInfo{
+			ProducerID: id, Epoch: p.epoch, LastSequence: p.lastSequence(), LastOffset: -1, LastTimestamp: -1,
+			TxnStartOffset: p.txnFirst, CoordinatorEpoch: p.coordinatorEpoch,
+		}
 		if p.n > 0 {
 			info.LastOffset, info.LastTimestamp = p.batches[p.n-1].lastOffset, p.batches[p.n-1].timestamp
 		}
@@ -228,8 +301,8 @@ func (ps *producers) encode() []byte {
 		b = be.AppendUint64(b, uint64(last.lastOffset))
 		b = be.AppendUint32(b, uint32(last.delta))
 		b = be.AppendUint64(b, uint64(last.timestamp))
-		b = be.AppendUint32(b, math.MaxUint32) // coordinator epoch: -1
-		b = be.AppendUint64(b, math.MaxUint64) // first offset of the open transaction: -1
+		b = be.AppendUint32(b, uint32(p.coordinatorEpoch))
+		b = be.AppendUint64(b, uint64(p.txnFirst))
 	}
 	b = be.AppendUint32(b, windowTag)
 	b = be.AppendUint32(b, uint32(len(ids)))
@@ -276,6 +349,8 @@ func (ps *producers) decode(b []byte, now time.Time) error {
 		if s.lastSequence >= 0 && s.delta >= 0 && s.lastOffset >= int64(s.delta) {
 			p.push(s)
 		}
+		p.coordinatorEpoch = int32(be.Uint32(b[34:]))
+		ps.setOpen(p, max(int64(be.Uint64(b[38:])), -1))
 		b = b[snapshotEntrySize:]
 	}
 	if len(b) < 8 || be.Uint32(b) != windowTag {

@@ -11,6 +11,7 @@ import (
 type ReadOptions struct {
 	MinOne      bool // the first batch whole even when it is larger than maxBytes
 	Uncommitted bool // up to the log end instead of the high watermark
+	Committed   bool // up to the last stable offset, for read_committed; see Aborted
 }
 
 // Span is a run of bytes of one segment file: batches, the last of which may be cut short. The zero Span is empty.
@@ -20,7 +21,19 @@ type Span struct {
 	Pos    int64 // in File
 	Len    int64
 
-	seg *segment
+	seg   *segment
+	limit int64 // no batch of it begins at or beyond this offset
+}
+
+// Bound is an offset that all batches of the span begin below, not far above the last of them.
+func (s *Span) Bound() int64 {
+	if s.seg == nil {
+		return s.Offset
+	}
+	if last, ok := s.seg.idx.beyond(s.Pos + s.Len); ok {
+		return min(s.limit, s.seg.base+last)
+	}
+	return s.limit
 }
 
 // Empty says whether there is nothing in it.
@@ -67,6 +80,11 @@ func (l *Log) read(offset, maxBytes int64, o ReadOptions) (span Span, again bool
 		return Span{}, false, ErrClosed
 	}
 	limit := l.limit(o.Uncommitted)
+	if o.Committed {
+		if limit, err = l.stableMark(); err != nil {
+			return Span{}, false, err
+		}
+	}
 	if offset < l.low.Load() || offset > l.end.Load() {
 		return Span{}, false, ErrOffsetOutOfRange
 	}
@@ -104,7 +122,11 @@ func (l *Log) read(offset, maxBytes int64, o ReadOptions) (span Span, again bool
 			s.release()
 			return span, false, nil
 		}
-		return Span{Offset: at.base, File: s.f, Pos: at.pos, Len: n, seg: s}, false, nil
+		bound := limit.offset
+		if i+1 < len(list) {
+			bound = min(bound, list[i+1].base)
+		}
+		return Span{Offset: at.base, File: s.f, Pos: at.pos, Len: n, seg: s, limit: bound}, false, nil
 	}
 	return span, false, nil
 }

@@ -79,6 +79,48 @@ func nextRecord(in *bufio.Reader) (offsetDelta, timeDelta int64, err error) {
 	return offsetDelta, timeDelta, err
 }
 
+// rawRecord is a record within the bytes of its batch.
+type rawRecord struct {
+	attributes byte
+	timeDelta  int64
+	delta      int64  // of its offset
+	key, value []byte // nil for none
+	rest       []byte // from the length of the key on
+}
+
+// parseRecord reads the record at the beginning of p, n bytes in all. Slices are of p.
+func parseRecord(p []byte) (r rawRecord, n int, err error) {
+	length, n := recordVarint(p)
+	if n <= 0 || length < minRecordBytes-1 || length > int64(len(p)-n) {
+		return r, 0, fmt.Errorf("%w: record runs over its batch", ErrInvalidRecord)
+	}
+	b := p[n : n+int(length)]
+	n += int(length)
+	r.attributes = b[0]
+	b = b[1:]
+	for _, field := range [...]*int64{&r.timeDelta, &r.delta} {
+		v, vn := recordVarint(b)
+		if vn <= 0 {
+			return r, 0, fmt.Errorf("%w: record is cut short", ErrInvalidRecord)
+		}
+		*field = v
+		b = b[vn:]
+	}
+	r.rest = b
+	for _, field := range [...]*[]byte{&r.key, &r.value} {
+		size, sn := recordVarint(b)
+		if sn <= 0 || size < -1 || size > int64(len(b)-sn) {
+			return r, 0, fmt.Errorf("%w: key or value runs over its record", ErrInvalidRecord)
+		}
+		b = b[sn:]
+		if size >= 0 {
+			*field = b[:size:size]
+			b = b[size:]
+		}
+	}
+	return r, n, nil
+}
+
 func varintSize(v int64) int64 {
 	n := int64(1)
 	for u := uint64(v)<<1 ^ uint64(v>>63); u >= 0x80; u >>= 7 {

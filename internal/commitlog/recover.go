@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -120,8 +121,13 @@ func (r *recovery) run(clean bool, point, start int64) error {
 		return err
 	}
 
+	last := r.segments[len(r.segments)-1]
+	txns, err := last.txn.open(last.base, math.MaxInt64)
+	if err != nil {
+		return err
+	}
 	end := int64(-1)
-	if clean {
+	if clean = clean && txns; clean {
 		if end, err = r.openTail(); err != nil {
 			return err
 		}
@@ -130,7 +136,7 @@ func (r *recovery) run(clean bool, point, start int64) error {
 		}
 	}
 	if clean {
-		if err := r.replayProducers(end, end); err != nil {
+		if _, err := r.replayProducers(end); err != nil {
 			return err
 		}
 	} else if end, err = r.repair(point); err != nil {
@@ -210,6 +216,13 @@ func (r *recovery) readEpochs() (known bool) {
 func (r *recovery) checkSealed() error {
 	for i, s := range r.segments[:len(r.segments)-1] {
 		ok, err := s.openIndexes(r.bases[i+1] - 1)
+		if err != nil {
+			return err
+		}
+		txns, err := s.txn.open(s.base, r.bases[i+1]-1)
+		if err == nil && !txns {
+			err = r.rebuildTxns(s)
+		}
 		if err != nil {
 			return err
 		}
@@ -329,7 +342,7 @@ func earlier(a, b time.Time) time.Time {
 func (r *recovery) repair(point int64) (end int64, err error) {
 	r.dir.counters.recoveredLogs.Add(1)
 	from := max(slicesLastLE(r.bases, point), 0)
-	snapshot, err := r.replayFrom(r.bases[from])
+	snapshot, err := r.replayProducers(r.bases[from])
 	if err != nil {
 		return 0, err
 	}
@@ -345,11 +358,17 @@ func (r *recovery) repair(point int64) (end int64, err error) {
 			break
 		}
 		var damaged bool
-		damaged, err := r.rebuild(s, end, func(h header) {
-			end = h.lastOffset() + 1
-			if h.producerID() >= 0 && h.baseOffset() >= snapshot {
-				r.producers.note(h, r.now)
+		if s.base != snapshot {
+			if err := r.renewSnapshot(s.base); err != nil {
+				return 0, err
 			}
+		}
+		if err := s.txn.reset(); err != nil {
+			return 0, err
+		}
+		damaged, err := r.rebuild(s, end, func(h header, body []byte) error {
+			end = h.lastOffset() + 1
+			return r.noteAborted(s, h, body)
 		})
 		if err != nil {
 			return 0, err
@@ -385,6 +404,15 @@ func (r *recovery) repair(point int64) (end int64, err error) {
 	return end, r.dir.fs.SyncDir(r.path)
 }
 
+// renewSnapshot writes the state of the producers at the base of a segment where there was no whole snapshot: retention may
+// take all that is older.
+func (r *recovery) renewSnapshot(base int64) error {
+	if base == 0 {
+		return nil
+	}
+	return replaceFile(r.dir.fs, r.path, segmentName(base, suffixSnapshot), r.producers.encode())
+}
+
 // dropFrom removes the segments from one on.
 func (r *recovery) dropFrom(i int, why string) error {
 	for _, s := range r.segments[i:] {
@@ -416,7 +444,7 @@ func (r *recovery) restartAt(offset int64) error {
 
 // rebuild reads a segment batch by batch, makes its indexes anew and sets its size to what is whole. With expect at
 // 0 or more the batches must follow one another from there. It says whether bytes are left that are not whole.
-func (r *recovery) rebuild(s *segment, expect int64, visit func(header)) (damaged bool, err error) {
+func (r *recovery) rebuild(s *segment, expect int64, visit func(h header, body []byte) error) (damaged bool, err error) {
 	size, err := s.f.Size()
 	if err != nil {
 		return false, err
@@ -454,7 +482,9 @@ func (r *recovery) rebuild(s *segment, expect int64, visit func(header)) (damage
 			return false, err
 		}
 		if visit != nil {
-			visit(h)
+			if err := visit(h, in.body); err != nil {
+				return false, err
+			}
 		}
 		next, whole = h.lastOffset()+1, in.pos
 		r.dir.counters.recoveredBatches.Add(1)
@@ -489,18 +519,44 @@ func (r *recovery) mendEpoch(s *segment, h header, pos int64) error {
 	return nil
 }
 
-// replayFrom loads the newest snapshot at or below an offset and notes what batches between the two say. It returns
-// the offset from which on batches are still to be noted.
-func (r *recovery) replayFrom(offset int64) (int64, error) {
+// replayProducers brings the producers to the state at an offset: from the newest snapshot at or below it, and what
+// batches between the two say. It returns the offset of that snapshot.
+func (r *recovery) replayProducers(offset int64) (snapshot int64, err error) {
 	usable := r.snapshots[:slicesLastLE(r.snapshots, offset)+1]
-	from := r.loadSnapshot(usable, r.now)
-	return from, r.noteBetween(from, offset)
+	snapshot = r.loadSnapshot(usable, r.now)
+	return snapshot, r.noteBetween(snapshot, offset)
 }
 
-// replayProducers brings the producers to the state at the log end.
-func (r *recovery) replayProducers(offset, end int64) error {
-	usable := r.snapshots[:slicesLastLE(r.snapshots, offset)+1]
-	return r.noteBetween(r.loadSnapshot(usable, r.now), end)
+// noteAborted has the producers take note of a batch, and the transaction index of an abort.
+func (r *recovery) noteAborted(s *segment, h header, body []byte) error {
+	if h.producerID() < 0 {
+		return nil
+	}
+	if txn, ok := r.producers.ends(h, body, h.lastOffset()); ok && txn.aborted {
+		if _, err := s.txn.put(txn.abortedTxn); err != nil {
+			return err
+		}
+		s.txn.commit()
+	}
+	r.producers.note(h, body, r.now)
+	return nil
+}
+
+// rebuildTxns makes the transaction index of a sealed segment anew.
+func (r *recovery) rebuildTxns(s *segment) error {
+	r.dir.cfg.Logger.Warn("transaction index made anew", "topic", r.topic, "partition", r.partition, "segment", s.base)
+	if err := s.txn.reset(); err != nil {
+		return err
+	}
+	if _, err := r.replayProducers(s.base); err != nil {
+		return err
+	}
+	err := s.scanBatches(0, s.size.Load(), func(h header, body []byte) error { return r.noteAborted(s, h, body) })
+	if err != nil && !isDamage(err) {
+		return err
+	}
+	r.producers = newProducers(r.producers.limit)
+	return s.txn.sync()
 }
 
 // noteBetween reads the headers of batches between two offsets, CRCs aside.
@@ -520,16 +576,16 @@ func (r *recovery) noteBetween(from, to int64) error {
 			}
 			pos = at.pos
 		}
-		err := s.scan(pos, s.size.Load(), func(h header, _ int64) bool {
+		err := s.scanBatches(pos, s.size.Load(), func(h header, body []byte) error {
 			if h.baseOffset() >= to {
-				return false
+				return io.EOF
 			}
 			if h.producerID() >= 0 && h.baseOffset() >= from {
-				r.producers.note(h, r.now)
+				r.producers.note(h, body, r.now)
 			}
-			return true
+			return nil
 		})
-		if err != nil && !isDamage(err) {
+		if err != nil && !errors.Is(err, io.EOF) && !isDamage(err) {
 			return err
 		}
 	}

@@ -22,6 +22,7 @@ type batchReader struct {
 	end  int64
 	pos  int64 // behind the last batch that was whole
 	head [batchHeaderSize]byte
+	body []byte // of the last batch if it was a control batch, else empty
 }
 
 func newBatchReader(f File, pos, end int64, buf []byte) *batchReader {
@@ -78,11 +79,15 @@ func (r *batchReader) next() (header, error) {
 		return nil, fmt.Errorf("%w: base offset %d, last delta %d, %d records, epoch %d", ErrCorrupt, h.baseOffset(), h.lastDelta(), h.count(), h.leaderEpoch())
 	}
 	sum := crc32.Update(0, castagnoli, r.head[posAttributes:])
+	r.body = r.body[:0]
 	for rest > 0 {
 		if err := r.fill(); err != nil {
 			return nil, err
 		}
 		b := r.take(rest)
+		if h.control() {
+			r.body = append(r.body, b[:min(len(b), maxMarkerBody-len(r.body))]...)
+		}
 		sum = crc32.Update(sum, castagnoli, b)
 		rest -= int64(len(b))
 	}

@@ -25,13 +25,14 @@ const (
 
 func segmentName(base int64, suffix string) string { return fmt.Sprintf("%020d%s", base, suffix) }
 
-// segment is one .log file with its two indexes. The list of its log holds one reference, every reader another; the
+// segment is one .log file with its indexes. The list of its log holds one reference, every reader another; the
 // files are closed when the last is given back, whether or not they still have names.
 type segment struct {
 	base int64
 	f    File
 	idx  *sparseIndex // last offset of a batch -> position of that batch
 	tidx *sparseIndex // largest timestamp so far -> last offset of its batch
+	txn  *txnIndex    // aborted transactions
 
 	size atomic.Int64 // bytes of whole batches; the file may be longer after a write that did not succeed
 	refs atomic.Int32
@@ -62,6 +63,7 @@ func (s *segment) release() {
 		s.f.Close()
 		s.idx.f.Close()
 		s.tidx.f.Close()
+		s.txn.close()
 	}
 }
 
@@ -86,12 +88,14 @@ func openSegmentFiles(fsys FS, dir string, base int64, flag int) (*segment, erro
 	s.f = files[0]
 	s.idx = newSparseIndex(files[1], offsetEntrySize, 0)
 	s.tidx = newSparseIndex(files[2], timeEntrySize, 0)
+	s.txn = newTxnIndex(fsys, dir, base)
 	s.refs.Store(1)
 	return s, nil
 }
 
 // createSegment makes an empty segment. Leftovers of the same name, of a roll that a crash undid, are emptied.
 func createSegment(fsys FS, dir string, base int64) (*segment, error) {
+	_ = fsys.Remove(filepath.Join(dir, segmentName(base, suffixTxnIndex)))
 	s, err := openSegmentFiles(fsys, dir, base, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		removeSegmentFiles(fsys, dir, base)
@@ -163,7 +167,7 @@ func (s *segment) sync() error {
 			return err
 		}
 	}
-	return nil
+	return s.txn.sync()
 }
 
 // fits says whether an offset can be written relative to the base.
@@ -251,4 +255,26 @@ func (s *segment) scan(pos, limit int64, f func(h header, pos int64) bool) error
 		have = have[min(size, int64(len(have))):]
 	}
 	return nil
+}
+
+// scanBatches hands out headers as scan does and, of control batches, what follows the header, until f says an error.
+func (s *segment) scanBatches(pos, limit int64, f func(h header, body []byte) error) error {
+	var failed error
+	var body [maxMarkerBody]byte
+	err := s.scan(pos, limit, func(h header, at int64) bool {
+		b := body[:0]
+		if h.control() {
+			b = body[:min(h.size()-batchHeaderSize, maxMarkerBody)]
+			if readFull(s.f, b, at+batchHeaderSize) != nil {
+				failed = fmt.Errorf("read control batch at %d of segment %d: %w", at, s.base, io.ErrUnexpectedEOF)
+				return false
+			}
+		}
+		failed = f(h, b)
+		return failed == nil
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
 }
