@@ -59,10 +59,12 @@ type Decoder struct {
 	// come after another.
 	generation atomic.Uint64
 	hold       hold
+	changed    chan struct{}
 
 	mu      sync.Mutex // for those who replace exporters; guards what follows
 	evicted evicted
-	octets  int64 // what is remembered of all exporters takes about so many
+	octets  int64        // what is remembered of all exporters takes about so many
+	told    []netip.Addr // exporters that gave way after State had told of them
 }
 
 var _ flow.Decoder = (*Decoder)(nil)
@@ -77,7 +79,7 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 	cfg.MaxNames = cmp.Or(cfg.MaxNames, def.MaxNames)
 	cfg.MaxExporterOctets = cmp.Or(cfg.MaxExporterOctets, def.MaxExporterOctets)
 	cfg.MaxOctets = cmp.Or(cfg.MaxOctets, def.MaxOctets)
-	d := &Decoder{cfg: cfg}
+	d := &Decoder{cfg: cfg, changed: make(chan struct{}, 1)}
 	d.hold.init(cmp.Or(cfg.HoldOctets, def.HoldOctets), cmp.Or(cfg.HoldExporterOctets, def.HoldExporterOctets), cmp.Or(cfg.HoldTime, def.HoldTime))
 	d.exporters.Store(&layers[netip.Addr, *exporter]{})
 	d.scratches.New = func() any { return new(scratch) }

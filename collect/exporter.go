@@ -27,7 +27,10 @@ type exporter struct {
 	octets int64 // what is remembered of it takes about so many
 	gone   bool  // it has given way
 
-	forgotten atomic.Bool // it has given way, or is about to
+	namesHeard atomic.Int64 // when it sent names last, seconds since the epoch
+	changed    atomic.Bool  // what is known of it has, since Decoder.Changes
+	told       atomic.Bool  // Decoder.State has told of it
+	forgotten  atomic.Bool  // it has given way, or is about to
 	// Guarded by the mutex of what is held:
 	held       heldList
 	heldOctets int64
@@ -56,14 +59,21 @@ type domain struct {
 	templates atomic.Pointer[layers[uint16, *program]]
 	samplers  atomic.Pointer[samplers]
 	bootNs    atomic.Uint64 // systemInitTimeMilliseconds of options data, as ns
-	octets    atomic.Int64  // what is remembered of it takes about so many
-	forgotten atomic.Bool   // it has given way
+	bootTold  atomic.Uint64 // the same as Decoder.State has told it
+	// samplersHeard is when sampling rates were announced last, in seconds since
+	// the epoch.
+	samplersHeard atomic.Int64
+	octets        atomic.Int64 // what is remembered of it takes about so many
+	forgotten     atomic.Bool  // it has given way
+	// withOthers is this domain and the others, for those who do not have the mutex.
+	withOthers atomic.Pointer[[]*domain]
 
 	held map[uint16]heldQueue // by template; guarded by the mutex of what is held
 
 	mu     sync.Mutex // guards what follows
 	seq    sequence
 	others map[uint16]*domain // further exporters behind the same address, by port
+	learnt bool               // one of the others, known from before the start; does not change
 	// displaced is what a port had defined before another one redefined it.
 	// Until that port shows that it is still there, this may be one exporter
 	// that has started again.
@@ -84,7 +94,26 @@ func newDomain(key domainKey) *domain {
 	dom.port.Store(noPort)
 	dom.templates.Store(&layers[uint16, *program]{})
 	dom.samplers.Store(&samplers{})
+	dom.withOthers.Store(&[]*domain{dom})
 	return dom
+}
+
+// family returns the domain and those of further exporters behind the same address.
+func (dom *domain) family() []*domain { return *dom.withOthers.Load() }
+
+// addOther adds a domain for a further exporter behind the same address. dom.mu is
+// held.
+func (d *Decoder) addOther(dom *domain, port uint16) *domain {
+	other := newDomain(dom.key)
+	other.port.Store(int32(port))
+	other.parent, other.generation = dom, d.generation.Load()
+	if dom.others == nil {
+		dom.others = make(map[uint16]*domain)
+	}
+	dom.others[port] = other
+	all := append(slices.Clone(dom.family()), other)
+	dom.withOthers.Store(&all)
+	return other
 }
 
 // program returns the program for the records of a template, nil if there is
@@ -149,6 +178,10 @@ func (d *Decoder) evict(keep *exporter) bool {
 		d.evicted.add(e)
 		d.octets -= e.octets
 		e.gone = true
+		if e.told.Load() {
+			d.told = append(d.told, e.addr)
+			d.notify()
+		}
 	}
 	d.exporters.Store(all.without(func(_ netip.Addr, e *exporter) bool { return e.gone }))
 	return len(list) > 0
@@ -223,10 +256,8 @@ func (d *Decoder) byPort(e *exporter, dom *domain, port uint16, number uint32) *
 		dom.port.Store(int32(port))
 		return dom
 	}
-	other := newDomain(dom.key)
+	other := d.addOther(dom, port)
 	other.seq = sequence{started: true, next: number}
-	other.port.Store(int32(port))
-	other.parent, other.generation = dom, d.generation.Load()
 	if returned {
 		size := int64(0)
 		for _, p := range dom.displaced.all() {
@@ -236,11 +267,8 @@ func (d *Decoder) byPort(e *exporter, dom *domain, port uint16, number uint32) *
 			other.templates.Store(dom.displaced)
 		}
 		dom.displaced, dom.displacedPort = nil, noPort
+		d.mark(e)
 	}
-	if dom.others == nil {
-		dom.others = make(map[uint16]*domain)
-	}
-	dom.others[port] = other
 	return other
 }
 
@@ -264,6 +292,7 @@ func (d *Decoder) addDomain(e *exporter, key domainKey) *domain {
 // evictDomains drops a sixteenth of an exporter's domains and reports whether
 // there were any. Any will do: an exporter of so many is broken or hostile.
 func (d *Decoder) evictDomains(e *exporter) bool {
+	d.mark(e)
 	domains := e.domains.Load()
 	left := max(1, domains.len()/16)
 	e.domains.Store(domains.without(func(_ domainKey, dom *domain) bool {
@@ -278,18 +307,21 @@ func (d *Decoder) evictDomains(e *exporter) bool {
 	return domains.len() > 0
 }
 
-// define takes a template that came from the given port. Exporters repeat their
-// templates all the time: mostly nothing changes.
-func (d *Decoder) define(e *exporter, dom *domain, t *ipfix.Template, port uint16) {
+// define takes a template that came from the given port, at a time in seconds
+// since the epoch. Exporters repeat their templates all the time: mostly nothing
+// changes.
+func (d *Decoder) define(e *exporter, dom *domain, t *ipfix.Template, port uint16, now int64) {
 	generation := d.generation.Add(1)
+	if dom.parent != nil && !dom.learnt {
+		d.contradict(e, dom.parent, t)
+	}
 	if p := dom.templates.Load().get(t.ID); p != nil && p.template.Equal(t) {
-		p.generation.Store(generation)
-		p.port.Store(int32(port))
+		p.announced(generation, port, now)
 		return
 	}
 	p := compile(dom.key.version, t.Clone())
-	p.generation.Store(generation)
-	p.port.Store(int32(port))
+	p.announced(generation, port, now)
+	defer d.mark(e)
 	dom.mu.Lock()
 	defer dom.mu.Unlock()
 	old := dom.templates.Load()
@@ -304,6 +336,23 @@ func (d *Decoder) define(e *exporter, dom *domain, t *ipfix.Template, port uint1
 		}
 	}
 	dom.templates.Store(dom.templates.Load().put(t.ID, p))
+}
+
+// contradict forgets a template that is known from before the start, and of which
+// another exporter behind the same address, not known before, says otherwise: it
+// may be the same exporter after all, that sends records from a port of their own.
+// Its data wait until the template is repeated.
+func (d *Decoder) contradict(e *exporter, dom *domain, t *ipfix.Template) {
+	if p := dom.templates.Load().get(t.ID); p == nil || p.live.Load() || p.template.Equal(t) {
+		return
+	}
+	dom.mu.Lock()
+	defer dom.mu.Unlock()
+	if p := dom.templates.Load().get(t.ID); p != nil && !p.live.Load() {
+		dom.templates.Store(dom.templates.Load().without(func(id uint16, _ *program) bool { return id == t.ID }))
+		d.account(e, dom, -templateSize(p))
+		d.mark(e)
+	}
 }
 
 // account is take for what is remembered of a domain.
@@ -348,11 +397,15 @@ func (d *Decoder) withdraw(e *exporter, dom *domain, t *ipfix.Template) {
 	if t.ID >= ipfix.MinDataSetID && !templates.has(t.ID) {
 		return
 	}
-	dom.templates.Store(templates.without(func(id uint16, p *program) bool {
+	left := templates.without(func(id uint16, p *program) bool {
 		if id != t.ID && (t.ID >= ipfix.MinDataSetID || p.template.Options != t.Options) {
 			return false
 		}
 		d.account(e, dom, -templateSize(p))
 		return true
-	}))
+	})
+	if left.len() < templates.len() {
+		dom.templates.Store(left)
+		d.mark(e)
+	}
 }

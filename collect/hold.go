@@ -213,15 +213,9 @@ func (q *hold) forget(e *exporter) {
 
 // forgetDomain gives up what is held of a domain that gives way.
 func (q *hold) forgetDomain(e *exporter, dom *domain) {
-	dom.mu.Lock()
-	domains := []*domain{dom}
-	for _, other := range dom.others {
-		domains = append(domains, other)
-	}
-	dom.mu.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, dom := range domains {
+	for _, dom := range dom.family() {
 		dom.forgotten.Store(true)
 		for _, waiting := range dom.held {
 			for h := waiting.first; h != nil; h = h.next {
@@ -232,6 +226,18 @@ func (q *hold) forgetDomain(e *exporter, dom *domain) {
 		}
 		clear(dom.held)
 	}
+	q.schedule()
+}
+
+// wake has the sets that wait for a template decoded by the next worker that
+// decodes anything.
+func (q *hold) wake(dom *domain, id uint16) {
+	if q.sets.Load() == 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ready = append(q.ready, readySets{dom, id})
 	q.schedule()
 }
 
@@ -257,15 +263,7 @@ func (d *Decoder) release(dom *domain, id uint16, emit func(*flow.Record) error)
 	if d.hold.sets.Load() == 0 {
 		return nil
 	}
-	domains := []*domain{dom}
-	if dom.parent == nil {
-		dom.mu.Lock()
-		for _, other := range dom.others {
-			domains = append(domains, other)
-		}
-		dom.mu.Unlock()
-	}
-	for _, dom := range domains {
+	for _, dom := range dom.family() {
 		d.hold.mu.Lock()
 		var h *heldSet
 		if dom.program(id) != nil {

@@ -281,7 +281,7 @@ func (m *message) templates(set ipfix.Set) error {
 			m.d.withdraw(m.e, m.dom, t)
 			return
 		}
-		m.d.define(m.e, m.dom, t, m.port)
+		m.d.define(m.e, m.dom, t, m.port, m.received/1e9)
 		stop = m.d.release(m.dom, t.ID, m.s.emit)
 	}
 	var err error
@@ -334,7 +334,7 @@ func (m *message) options(t *ipfix.Template, body []byte) error {
 	}
 	m.units += uint32(len(found))
 	m.e.count.options.Add(uint64(len(found)))
-	m.d.learn(m.e, m.dom, found)
+	m.d.learn(m.e, m.dom, found, m.received/1e9)
 	m.s.record.Rebase()
 	m.share()
 	m.x.bootNs = m.dom.bootNs.Load()

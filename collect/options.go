@@ -148,16 +148,19 @@ func (o *option) samplingRate() uint64 {
 	return o.rate
 }
 
-// learn takes over what options data records of one set say.
-func (d *Decoder) learn(e *exporter, dom *domain, options []option) {
-	d.learnSamplers(e, dom, options)
+// learn takes over what options data records of one set say, received at a time
+// in seconds since the epoch.
+func (d *Decoder) learn(e *exporter, dom *domain, options []option, now int64) {
+	d.learnSamplers(e, dom, options, now)
 	var interfaces map[uint32][]byte
 	var applications map[string][]byte
 	have := e.names.Load()
 	for i := range options {
 		o := &options[i]
 		if o.bootMs != 0 {
-			dom.bootNs.Store(o.bootMs * 1e6)
+			if had := dom.bootNs.Swap(o.bootMs * 1e6); had != o.bootMs*1e6 {
+				d.mark(e)
+			}
 		}
 		name := o.ifName
 		if len(name) == 0 {
@@ -165,12 +168,14 @@ func (d *Decoder) learn(e *exporter, dom *domain, options []option) {
 		}
 		if o.hasInterface && len(name) > 0 {
 			name = name[:min(len(name), maxName)]
+			e.namesHeard.Store(now)
 			if !slices.Equal(have.interfaces.get(o.ifIndex), name) {
 				interfaces = add(interfaces, o.ifIndex, name)
 			}
 		}
 		if n := len(o.application); n > 0 && n <= maxName && len(o.appName) > 0 {
 			name := o.appName[:min(len(o.appName), maxName)]
+			e.namesHeard.Store(now)
 			if !slices.Equal(have.application(o.application), name) {
 				applications = add(applications, string(o.application), name)
 			}
@@ -179,6 +184,7 @@ func (d *Decoder) learn(e *exporter, dom *domain, options []option) {
 	if interfaces == nil && applications == nil {
 		return
 	}
+	defer d.mark(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	have = e.names.Load()
@@ -221,13 +227,16 @@ func merge[K comparable](d *Decoder, e *exporter, have *layers[K, []byte], chang
 	return have.with(changed)
 }
 
-func (d *Decoder) learnSamplers(e *exporter, dom *domain, options []option) {
+func (d *Decoder) learnSamplers(e *exporter, dom *domain, options []option, now int64) {
 	have := dom.samplers.Load()
 	changed := map[uint64]uint64(nil)
 	anyRate := have.any
 	for i := range options {
 		o := &options[i]
 		rate := o.samplingRate()
+		if rate != 0 {
+			dom.samplersHeard.Store(now)
+		}
 		switch {
 		case rate == 0:
 		case !o.hasSampler:
@@ -243,6 +252,7 @@ func (d *Decoder) learnSamplers(e *exporter, dom *domain, options []option) {
 	if changed == nil && anyRate == have.any {
 		return
 	}
+	defer d.mark(e)
 	dom.mu.Lock()
 	defer dom.mu.Unlock()
 	have = dom.samplers.Load()

@@ -30,6 +30,16 @@ type program struct {
 
 	port       atomic.Int32  // source port that announced the template last
 	generation atomic.Uint64 // when, in template announcements to the decoder
+	heard      atomic.Int64  // when, in seconds since the epoch
+	live       atomic.Bool   // since the start, not only before
+}
+
+// announced notes that the exporter sent the template.
+func (p *program) announced(generation uint64, port uint16, now int64) {
+	p.generation.Store(generation)
+	p.port.Store(int32(port))
+	p.heard.Store(now)
+	p.live.Store(true)
 }
 
 // after is the work that is left when all fields have been read, as a set of
