@@ -175,6 +175,9 @@ func guards(id [16]byte) []guard {
 
 	join := group(5, kmsg.NewPtrJoinGroupRequest()).(*kmsg.JoinGroupRequest)
 	join.SessionTimeoutMillis, join.ProtocolType = 10_000, "consumer"
+	heartbeat := set(1, kmsg.NewPtrConsumerGroupHeartbeatRequest()).(*kmsg.ConsumerGroupHeartbeatRequest)
+	heartbeat.Group, heartbeat.MemberID, heartbeat.RebalanceTimeoutMillis = "next", "m", 1000
+	heartbeat.SubscribedTopicNames, heartbeat.Topics = []string{"secret"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
 	commit := topical(5, kmsg.NewPtrOffsetCommitRequest()).(*kmsg.OffsetCommitRequest)
 	commit.Group, commit.Generation = "g", -1
 	fetchOffset := topical(5, kmsg.NewPtrOffsetFetchRequest()).(*kmsg.OffsetFetchRequest)
@@ -247,6 +250,8 @@ func guards(id [16]byte) []guard {
 		{group(3, kmsg.NewPtrLeaveGroupRequest()), 30, []string{"group:g:READ"}},
 		{group(3, kmsg.NewPtrSyncGroupRequest()), 30, []string{"group:g:READ"}},
 		{group(4, kmsg.NewPtrDescribeGroupsRequest()), 30, []string{"group:g:DESCRIBE"}},
+		{heartbeat, 30, []string{"group:next:READ", "topic:secret:DESCRIBE"}},
+		{group(1, kmsg.NewPtrConsumerGroupDescribeRequest()), 30, []string{"group:g:DESCRIBE"}},
 		{group(2, kmsg.NewPtrDeleteGroupsRequest()), 30, []string{"group:g:DELETE"}},
 		{dropOffset, 30, []string{"group:g:DELETE", "topic:secret:READ"}},
 		{newTopic, 29, []string{"topic:secret:CREATE or cluster:kafka-cluster:CREATE"}},

@@ -66,6 +66,8 @@ func servedAPIs() []api {
 		describeUserSCRAMCredentialsAPI(),
 		alterUserSCRAMCredentialsAPI(),
 		describeClusterAPI(),
+		consumerGroupHeartbeatAPI(),
+		consumerGroupDescribeAPI(),
 	}
 }
 

@@ -94,14 +94,16 @@ type Config struct {
 	FrameTimeout     time.Duration // a begun frame must go on within this time, and a begun answer be taken
 	HandshakeTimeout time.Duration // for the TLS handshake and authentication together
 
-	GroupInitialRebalanceDelay time.Duration // group.initial.rebalance.delay.ms; 0 is none, which is the default
-	GroupMinSessionTimeout     time.Duration // group.min.session.timeout.ms
-	GroupMaxSessionTimeout     time.Duration // group.max.session.timeout.ms
-	GroupMaxSize               int           // group.max.size: members of one group
-	MaxGroups                  int           // groups with members or committed offsets
-	MaxGroupBytes              int64         // what members and committed offsets of all groups may take in memory
-	OffsetsRetention           time.Duration // offsets.retention.ms, from when a group is empty; below 0 keeps for ever
-	OffsetsPartitions          int32         // offsets.topic.num.partitions, 1 to 50; only looked at when the topic is created
+	GroupInitialRebalanceDelay     time.Duration // group.initial.rebalance.delay.ms; 0 is none, which is the default
+	GroupMinSessionTimeout         time.Duration // group.min.session.timeout.ms
+	GroupMaxSessionTimeout         time.Duration // group.max.session.timeout.ms
+	GroupMaxSize                   int           // group.max.size: members of one group
+	GroupConsumerSessionTimeout    time.Duration // group.consumer.session.timeout.ms, of KIP-848's groups
+	GroupConsumerHeartbeatInterval time.Duration // group.consumer.heartbeat.interval.ms, below the session timeout
+	MaxGroups                      int           // groups with members or committed offsets
+	MaxGroupBytes                  int64         // what members and committed offsets of all groups may take in memory
+	OffsetsRetention               time.Duration // offsets.retention.ms, from when a group is empty; below 0 keeps for ever
+	OffsetsPartitions              int32         // offsets.topic.num.partitions, 1 to 50; only looked at when the topic is created
 
 	Logger *slog.Logger // nil: discard
 
@@ -112,35 +114,37 @@ type Config struct {
 // and so is Listen.
 func DefaultConfig() Config {
 	return Config{
-		NodeID:                 1,
-		Durability:             Fsync,
-		DefaultPartitions:      4,
-		MaxPartitions:          10_000,
-		SegmentBytes:           1 << 30,
-		SegmentAge:             7 * 24 * time.Hour,
-		RetentionAge:           7 * 24 * time.Hour,
-		RetentionBytes:         -1,
-		MaxMessageBytes:        1<<20 + 12,
-		RetentionCheckInterval: 5 * time.Minute,
-		FileDeleteDelay:        time.Minute,
-		ProducerIDExpiration:   24 * time.Hour,
-		MaxConnections:         4096,
-		MaxRequestBytes:        100 << 20,
-		MaxInFlightBytes:       24 << 20,
-		MaxFetchBytes:          55 << 20,
-		MaxQueued:              256,
-		IdleTimeout:            10 * time.Minute,
-		FrameTimeout:           30 * time.Second,
-		HandshakeTimeout:       15 * time.Second,
-		MaxACLs:                10_000,
-		GroupMinSessionTimeout: 100 * time.Millisecond,
-		GroupMaxSessionTimeout: 30 * time.Minute,
-		GroupMaxSize:           5000,
-		MaxGroups:              10_000,
-		MaxGroupBytes:          64 << 20,
-		OffsetsRetention:       7 * 24 * time.Hour,
-		OffsetsPartitions:      1,
-		Logger:                 slog.New(slog.DiscardHandler),
+		NodeID:                         1,
+		Durability:                     Fsync,
+		DefaultPartitions:              4,
+		MaxPartitions:                  10_000,
+		SegmentBytes:                   1 << 30,
+		SegmentAge:                     7 * 24 * time.Hour,
+		RetentionAge:                   7 * 24 * time.Hour,
+		RetentionBytes:                 -1,
+		MaxMessageBytes:                1<<20 + 12,
+		RetentionCheckInterval:         5 * time.Minute,
+		FileDeleteDelay:                time.Minute,
+		ProducerIDExpiration:           24 * time.Hour,
+		MaxConnections:                 4096,
+		MaxRequestBytes:                100 << 20,
+		MaxInFlightBytes:               24 << 20,
+		MaxFetchBytes:                  55 << 20,
+		MaxQueued:                      256,
+		IdleTimeout:                    10 * time.Minute,
+		FrameTimeout:                   30 * time.Second,
+		HandshakeTimeout:               15 * time.Second,
+		MaxACLs:                        10_000,
+		GroupMinSessionTimeout:         100 * time.Millisecond,
+		GroupMaxSessionTimeout:         30 * time.Minute,
+		GroupMaxSize:                   5000,
+		GroupConsumerSessionTimeout:    45 * time.Second,
+		GroupConsumerHeartbeatInterval: 5 * time.Second,
+		MaxGroups:                      10_000,
+		MaxGroupBytes:                  64 << 20,
+		OffsetsRetention:               7 * 24 * time.Hour,
+		OffsetsPartitions:              1,
+		Logger:                         slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -184,6 +188,8 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.GroupMinSessionTimeout, d.GroupMinSessionTimeout)
 	orDefault(&c.GroupMaxSessionTimeout, d.GroupMaxSessionTimeout)
 	orDefault(&c.GroupMaxSize, d.GroupMaxSize)
+	orDefault(&c.GroupConsumerSessionTimeout, d.GroupConsumerSessionTimeout)
+	orDefault(&c.GroupConsumerHeartbeatInterval, d.GroupConsumerHeartbeatInterval)
 	orDefault(&c.MaxGroups, d.MaxGroups)
 	orDefault(&c.MaxGroupBytes, d.MaxGroupBytes)
 	orDefault(&c.OffsetsRetention, d.OffsetsRetention)
@@ -246,6 +252,8 @@ func (c *Config) check() error {
 		within("GroupMinSessionTimeout", c.GroupMinSessionTimeout, time.Millisecond, c.GroupMaxSessionTimeout),
 		within("GroupMaxSessionTimeout", c.GroupMaxSessionTimeout, time.Millisecond, math.MaxInt32*time.Millisecond),
 		within("GroupMaxSize", c.GroupMaxSize, 1, math.MaxInt32),
+		within("GroupConsumerSessionTimeout", c.GroupConsumerSessionTimeout, 2*time.Millisecond, math.MaxInt32*time.Millisecond),
+		within("GroupConsumerHeartbeatInterval", c.GroupConsumerHeartbeatInterval, time.Millisecond, c.GroupConsumerSessionTimeout-1),
 		within("MaxGroups", c.MaxGroups, 1, math.MaxInt32),
 		within("MaxGroupBytes", c.MaxGroupBytes, 1<<10, math.MaxInt64),
 		within("OffsetsPartitions", c.OffsetsPartitions, 1, 50),

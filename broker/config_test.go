@@ -67,15 +67,17 @@ func TestConfig(t *testing.T) {
 		"Listeners: SSL: TLS: PrincipalRules": func(c *broker.Config) {
 			c.Listeners = []broker.Listener{{Address: ":0", TLS: &broker.TLSConfig{CertFile: "x", PrincipalRules: "x"}}}
 		},
-		"GroupInitialRebalanceDelay": func(c *broker.Config) { c.GroupInitialRebalanceDelay = -1 },
-		"GroupMinSessionTimeout":     func(c *broker.Config) { c.GroupMinSessionTimeout = time.Hour },
-		"GroupMaxSessionTimeout":     func(c *broker.Config) { c.GroupMaxSessionTimeout = 1000 * time.Hour },
-		"GroupMaxSize":               func(c *broker.Config) { c.GroupMaxSize = -1 },
-		"MaxGroups":                  func(c *broker.Config) { c.MaxGroups = -1 },
-		"MaxGroupBytes":              func(c *broker.Config) { c.MaxGroupBytes = 1 },
-		"OffsetsPartitions":          func(c *broker.Config) { c.OffsetsPartitions = 51 },
-		"RetentionCheckInterval":     func(c *broker.Config) { c.RetentionCheckInterval = -1 },
-		"ProducerIDExpiration":       func(c *broker.Config) { c.ProducerIDExpiration = -1 },
+		"GroupInitialRebalanceDelay":     func(c *broker.Config) { c.GroupInitialRebalanceDelay = -1 },
+		"GroupMinSessionTimeout":         func(c *broker.Config) { c.GroupMinSessionTimeout = time.Hour },
+		"GroupMaxSessionTimeout":         func(c *broker.Config) { c.GroupMaxSessionTimeout = 1000 * time.Hour },
+		"GroupMaxSize":                   func(c *broker.Config) { c.GroupMaxSize = -1 },
+		"GroupConsumerSessionTimeout":    func(c *broker.Config) { c.GroupConsumerSessionTimeout = -1 },
+		"GroupConsumerHeartbeatInterval": func(c *broker.Config) { c.GroupConsumerHeartbeatInterval = time.Hour },
+		"MaxGroups":                      func(c *broker.Config) { c.MaxGroups = -1 },
+		"MaxGroupBytes":                  func(c *broker.Config) { c.MaxGroupBytes = 1 },
+		"OffsetsPartitions":              func(c *broker.Config) { c.OffsetsPartitions = 51 },
+		"RetentionCheckInterval":         func(c *broker.Config) { c.RetentionCheckInterval = -1 },
+		"ProducerIDExpiration":           func(c *broker.Config) { c.ProducerIDExpiration = -1 },
 	} {
 		cfg := broker.DefaultConfig()
 		cfg.DataDir = "x"

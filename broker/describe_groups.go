@@ -24,11 +24,16 @@ func serveDescribeGroups(rq *request, m kmsg.Request) error {
 			continue
 		}
 		rg.AuthorizedOperations = rq.operations(req.IncludeAuthorizedOperations, kmsg.ACLResourceTypeGroup, id)
-		known, c := rq.broker().groups.with(id, false, func(g *group) { g.describe(&rg) })
-		if !known {
+		classic := false
+		_, c := rq.broker().groups.with(id, false, func(g *group) {
+			if classic = g.consumer == nil; classic {
+				g.describe(&rg)
+			}
+		})
+		if !classic {
 			rg.State = groupDead.String()
 			if c == codeNone && rq.version >= 6 {
-				c, rg.ErrorMessage = codeGroupIDNotFound, kmsg.StringPtr(fmt.Sprintf("no group %s", id))
+				c, rg.ErrorMessage = codeGroupIDNotFound, kmsg.StringPtr(fmt.Sprintf("no classic group %s", id))
 			}
 			rg.ErrorCode = rq.code(c)
 		}

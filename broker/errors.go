@@ -75,7 +75,12 @@ const (
 	codeUnacceptableCredential  code = 93
 	codeUnknownTopicID          code = 100
 	codeInconsistentTopicID     code = 103
+	codeFencedMemberEpoch       code = 110
+	codeUnreleasedInstanceID    code = 111
+	codeUnsupportedAssignor     code = 112
+	codeStaleMemberEpoch        code = 113
 	codeUnsupportedEndpoint     code = 115
+	codeInvalidRegex            code = 128
 
 	maxCode = 140 // size of the counters by code; a code beyond it counts as codeUnknown
 )

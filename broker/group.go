@@ -30,11 +30,13 @@ const (
 	groupCompleting
 	groupStable
 	groupDead
+	groupAssigning   // of KIP-848: a target is to be made
+	groupReconciling // of KIP-848: members are on their way to the target
 )
 
 // String returns Kafka's name of the state.
 func (s groupState) String() string {
-	return [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"}[s]
+	return [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Assigning", "Reconciling"}[s]
 }
 
 // group is one consumer group. Whoever finds it dead has to look it up again.
@@ -59,6 +61,7 @@ type group struct {
 	timerRun     uint64                 // tells a timer that was stopped too late
 	saving       bool                   // the leader's assignment is on its way to the disk
 	offsets      map[topicPartition]committed
+	consumer     *consumerGroup // of a group of KIP-848, else nil
 }
 
 // member is one member of a group.
@@ -496,6 +499,7 @@ func (g *group) restore(v *kmsg.GroupMetadataValue) {
 	}
 	g.members, g.static = make(map[string]*member), make(map[string]string)
 	g.state, g.protocol, g.leader = groupEmpty, "", ""
+	g.consumer = nil
 	if v == nil {
 		g.generation, g.protocolType = 0, ""
 		return

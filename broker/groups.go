@@ -35,9 +35,12 @@ func openGroups(b *Broker) (*groups, error) {
 		return nil, err
 	}
 	for id, g := range gs.byID {
-		if g.generation == 0 && len(g.members) == 0 && len(g.offsets) == 0 {
+		if g.consumer == nil && g.generation == 0 && len(g.members) == 0 && len(g.offsets) == 0 {
 			delete(gs.byID, id) // its tombstones were the last word
 			continue
+		}
+		if g.consumer != nil {
+			g.wakeConsumers()
 		}
 		for _, m := range g.members {
 			g.alive(m)
@@ -103,13 +106,29 @@ func (gs *groups) stats() []GroupStats {
 		g.mu.Lock()
 		if g.state != groupDead {
 			out = append(out, GroupStats{
-				Name: strings.Clone(g.id), State: g.state.String(), Generation: g.generation,
-				Members: len(g.members), Offsets: len(g.offsets),
+				Name: strings.Clone(g.id), State: g.state.String(), Generation: g.currentGeneration(),
+				Members: g.size(), Offsets: len(g.offsets),
 			})
 		}
 		g.mu.Unlock()
 	}
 	return out
+}
+
+// size is how many members a locked group has, of either kind.
+func (g *group) size() int {
+	if g.consumer != nil {
+		return len(g.consumer.members)
+	}
+	return len(g.members)
+}
+
+// currentGeneration is the generation, or epoch, of a locked group.
+func (g *group) currentGeneration() int32 {
+	if g.consumer != nil {
+		return g.consumer.epoch
+	}
+	return g.generation
 }
 
 // bury takes a locked, empty group out for good.
@@ -118,7 +137,11 @@ func (gs *groups) bury(g *group) (logged, error) {
 	for tp := range g.offsets {
 		records = append(records, offsetRecord(g.id, tp, nil))
 	}
-	records = append(records, groupRecord(g.id, nil))
+	if g.consumer != nil {
+		records = append(records, targetRecord(g.id, -1), consumerGroupRecord(g.id, nil))
+	} else {
+		records = append(records, groupRecord(g.id, nil))
+	}
 	l, err := gs.remember(g.id, records)
 	if err != nil {
 		return l, err
@@ -256,6 +279,11 @@ func (gs *groups) close() {
 			g.answerSync(m, codeCoordinatorNotAvailable)
 			if m.timer != nil {
 				m.timer.Stop()
+			}
+		}
+		if g.consumer != nil {
+			for _, m := range g.consumer.members {
+				m.stop()
 			}
 		}
 		g.state = groupDead

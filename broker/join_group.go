@@ -66,6 +66,17 @@ func serveJoinGroup(rq *request, m kmsg.Request) error {
 
 // join is what a locked group does with a join.
 func (g *group) join(rq *request, req *kmsg.JoinGroupRequest) {
+	if g.consumer != nil {
+		if g.state != groupEmpty {
+			refuseJoin(rq, req.MemberID, codeInconsistentProtocol)
+			return
+		}
+		if _, err := g.gs.remember(g.id, g.leaveKind()); err != nil {
+			g.gs.b.log.Error("group state not saved", "group", g.id, "err", err)
+			refuseJoin(rq, req.MemberID, codeCoordinatorNotAvailable)
+			return
+		}
+	}
 	size := memberBytes
 	for i := range req.Protocols {
 		size += len(req.Protocols[i].Name) + len(req.Protocols[i].Metadata)

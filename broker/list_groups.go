@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ListGroups (key 16), versions 0 to 5. KIP-482, KIP-518 (states), KIP-848 (types; all are classic).
+// ListGroups (key 16), versions 0 to 5. KIP-482, KIP-518 (states), KIP-848 (types).
 func listGroupsAPI() api {
 	return api{key: 16, min: 0, max: 5, serve: serveListGroups, outline: "[=@4 string ] [=@5 string ]"}
 }
@@ -26,6 +26,9 @@ func serveListGroups(rq *request, m kmsg.Request) error {
 		g.mu.Lock()
 		rg := kmsg.NewListGroupsResponseGroup()
 		rg.Group, rg.ProtocolType, rg.GroupState, rg.GroupType = g.id, g.protocolType, g.state.String(), "classic"
+		if g.consumer != nil {
+			rg.GroupType = "consumer"
+		}
 		dead := g.state == groupDead
 		g.mu.Unlock()
 		if !dead && wanted(req.StatesFilter, rg.GroupState) && wanted(req.TypesFilter, rg.GroupType) {

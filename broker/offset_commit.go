@@ -7,7 +7,7 @@ import (
 )
 
 // OffsetCommit (key 8), versions 0 to 10. KIP-211 (retention is the broker's), KIP-320 (leader epochs), KIP-345, KIP-482,
-// KIP-848 (v9; only classic groups here), KIP-516 (topic ids, v10). The answer waits for the disk.
+// KIP-848 and KIP-1251 (v9: the generation may be a member epoch), KIP-516 (topic ids, v10). The answer waits for the disk.
 func offsetCommitAPI() api {
 	return api{
 		key: 8, min: 0, max: 10, serve: serveOffsetCommit,
@@ -143,9 +143,44 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 	return nil
 }
 
+// heldSince says whether a member of an epoch gone by commits only what it has had from that epoch to now (KIP-1251): nobody
+// else can have got further.
+func (g *group) heldSince(m *consumerMember, req *kmsg.OffsetCommitRequest) bool {
+	for i := range req.Topics {
+		q := &req.Topics[i]
+		id := q.TopicID
+		if req.Version < 10 {
+			t := g.gs.b.topics.get(q.Topic)
+			if t == nil {
+				return false
+			}
+			id = t.id
+		}
+		for j := range q.Partitions {
+			h, held := g.consumer.holders[topicIDPartition{id, q.Partitions[j].Partition}]
+			if !held || h.member != m.id || h.since > req.Generation {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // mayCommit says whether a locked group takes a commit.
 func (g *group) mayCommit(req *kmsg.OffsetCommitRequest) code {
 	if req.Generation < 0 && g.state == groupEmpty {
+		return codeNone
+	}
+	if g.consumer != nil {
+		m := g.consumer.members[req.MemberID]
+		switch {
+		case m == nil:
+			return codeUnknownMemberID
+		case req.Version < 9:
+			return codeUnsupportedVersion // which would not know what a stale epoch is
+		case req.Generation > m.epoch || req.Generation < m.epoch && !g.heldSince(m, req):
+			return codeStaleMemberEpoch
+		}
 		return codeNone
 	}
 	m, c := g.find(req.MemberID, req.InstanceID)

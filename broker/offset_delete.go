@@ -32,7 +32,7 @@ func serveOffsetDelete(rq *request, m kmsg.Request) error {
 				tp := topicPartition{rt.Topic, qp.Partition}
 				if denied {
 					rp.ErrorCode = rq.code(codeTopicAuthorization)
-				} else if subscribed == nil && len(g.members) > 0 || subscribed[rt.Topic] {
+				} else if subscribed == nil && g.size() > 0 || subscribed[rt.Topic] {
 					rp.ErrorCode = rq.code(codeGroupSubscribed)
 				} else if _, ok := g.offsets[tp]; ok {
 					records = append(records, offsetRecord(g.id, tp, nil))
@@ -78,6 +78,13 @@ func serveOffsetDelete(rq *request, m kmsg.Request) error {
 
 // subscriptions returns the topics the members of a locked group consume; nil when that cannot be told.
 func (g *group) subscriptions() map[string]bool {
+	if g.consumer != nil {
+		topics := make(map[string]bool)
+		for name := range g.consumer.topics {
+			topics[name] = true
+		}
+		return topics
+	}
 	if g.protocolType != "consumer" {
 		return nil
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // OffsetFetch (key 9), versions 0 to 10. KIP-211, KIP-320, KIP-447 (require stable: nothing is ever unstable here), KIP-482,
-// KIP-709 (several groups, v8), KIP-848 (v9; only classic groups here), KIP-516 (topic ids, v10).
+// KIP-709 (several groups, v8), KIP-848 (v9: members name their epoch), KIP-516 (topic ids, v10).
 func offsetFetchAPI() api {
 	return api{
 		key: 9, min: 0, max: 10, serve: serveOffsetFetch,
@@ -66,7 +66,25 @@ func (rq *request) fetchOffsets(q *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 		return rg
 	}
 	offsets := make(map[topicPartition]committed)
-	_, c := b.groups.with(q.Group, false, func(g *group) { maps.Copy(offsets, g.offsets) })
+	refused := codeNone
+	_, c := b.groups.with(q.Group, false, func(g *group) {
+		if g.consumer != nil && (q.MemberID != nil || q.MemberEpoch >= 0) {
+			var m *consumerMember
+			if q.MemberID != nil {
+				m = g.consumer.members[*q.MemberID]
+			}
+			switch {
+			case m == nil:
+				refused = codeUnknownMemberID
+			case m.epoch != q.MemberEpoch:
+				refused = codeStaleMemberEpoch
+			}
+		}
+		maps.Copy(offsets, g.offsets)
+	})
+	if c == codeNone {
+		c = refused
+	}
 	if q.Group == "" {
 		c = codeInvalidGroupID
 	}

@@ -161,8 +161,7 @@ func (gs *groups) replayLog(l *commitlog.Log) error {
 
 // replayRecord takes one record in. Kinds of keys that other versions of Kafka write are passed over.
 func (gs *groups) replayRecord(offset int64, r record) {
-	version := (&cursor{b: r.key}).int16()
-	switch version {
+	switch kind := recordKind(r.key); kind {
 	case 0, 1:
 		k := kmsg.NewOffsetCommitKey()
 		if k.ReadFrom(r.key) != nil {
@@ -200,6 +199,8 @@ func (gs *groups) replayRecord(offset int64, r record) {
 			return
 		}
 		gs.replayGroup(k.Group).restore(&v)
+	case kindConsumerGroup, kindConsumerMember, kindTarget, kindTargetMember, kindCurrent:
+		gs.replayConsumer(kind, r)
 	}
 }
 

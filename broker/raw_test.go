@@ -174,7 +174,7 @@ func TestApiVersions(t *testing.T) {
 				t.Errorf("Produce is announced from v%d, librdkafka needs 0 (KAFKA-18659)", k.MinVersion)
 			}
 			switch k.ApiKey {
-			case 24, 25, 26, 28, 68, 71, 72:
+			case 24, 25, 26, 28, 71, 72:
 				t.Errorf("%s is announced", kmsg.NameForKey(k.ApiKey))
 			}
 		}
@@ -234,6 +234,11 @@ func TestEveryVersion(t *testing.T) {
 				r.CoordinatorKey, r.CoordinatorKeys = "g", []string{"g"}
 			case *kmsg.MetadataRequest:
 				r.Topics = nil
+			case *kmsg.ConsumerGroupHeartbeatRequest:
+				r.Group, r.MemberID, r.RebalanceTimeoutMillis, r.SubscribedTopicNames = "next", fmt.Sprint("m", version), 1000, []string{"flows"}
+				r.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+			case *kmsg.ConsumerGroupDescribeRequest:
+				r.Groups = []string{"next", "none"}
 			case *kmsg.DescribeGroupsRequest:
 				r.Groups = []string{"g", "none"}
 			case *kmsg.DescribeConfigsRequest:
@@ -288,6 +293,14 @@ func TestEveryVersion(t *testing.T) {
 			case *kmsg.MetadataResponse:
 				if len(r.Brokers) != 1 || r.Brokers[0].Host != "127.0.0.1" {
 					t.Errorf("metadata v%d: %+v", version, r)
+				}
+			case *kmsg.ConsumerGroupHeartbeatResponse:
+				if r.ErrorCode != 0 || r.MemberEpoch != int32(version)+1 || r.Assignment == nil {
+					t.Errorf("consumer group heartbeat v%d: %+v", version, r)
+				}
+			case *kmsg.ConsumerGroupDescribeResponse:
+				if len(r.Groups[0].Members) != 2 || r.Groups[1].ErrorCode != 69 {
+					t.Errorf("consumer group describe v%d: %+v", version, r)
 				}
 			case *kmsg.CreateTopicsResponse:
 				if r.Topics[0].ErrorCode != 0 {

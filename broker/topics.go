@@ -137,6 +137,8 @@ type topics struct {
 	byName map[string]*topic
 	byID   map[[16]byte]*topic
 	count  int // partitions
+
+	changes atomic.Uint64 // of which topics there are and their numbers of partitions
 }
 
 // lookup finds a topic by name, given as bytes of a frame.
@@ -271,6 +273,7 @@ func (ts *topics) install(name string, id [16]byte, st storedTopic) (*topic, err
 	ts.byName[name], ts.byID[id] = t, t
 	ts.count += len(parts)
 	ts.mu.Unlock()
+	ts.changes.Add(1)
 	return t, nil
 }
 
@@ -400,6 +403,7 @@ func (ts *topics) grow(name string, partitions int32, validateOnly bool) error {
 	ts.mu.Lock()
 	ts.count += len(parts) - len(have)
 	ts.mu.Unlock()
+	ts.changes.Add(1)
 	return nil
 }
 
@@ -456,6 +460,7 @@ func (ts *topics) delete(t *topic) error {
 	delete(ts.byID, t.id)
 	ts.count -= len(parts)
 	ts.mu.Unlock()
+	ts.changes.Add(1)
 	ts.deleteLogs(t.name, t.id, len(parts))
 	for _, p := range parts {
 		p.waiters.wake()
