@@ -34,7 +34,7 @@ bench: ## run all benchmarks once
 bench-peers: ## compare with other collectors and with Apache Kafka; prints ratios (PEERS: its arguments)
 	cd peers && go run ./bench $(PEERS)
 
-soak: build ## run everything with demo traffic for MINUTES (10) and watch memory and losses
+soak: build ## run everything with demo traffic for MINUTES (10), then the tests that break things, each as long
 	scripts/soak.sh $(MINUTES)
 
 kafka-libs: ## fetch Apache Kafka for the tests that need it, into .cache

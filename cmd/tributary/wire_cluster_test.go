@@ -4,20 +4,15 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // clusterTrial is a trial with three nodes of Apache Kafka.
 type clusterTrial struct {
 	*trial
 	cluster *apacheCluster
-	admin   *kadm.Client
-	topics  []string
 }
 
 // TestWireCluster: three nodes of Apache Kafka, replication of 3 with at least 2 in
@@ -26,7 +21,7 @@ type clusterTrial struct {
 // nodes breaks in all the ways that it can. Nothing acknowledged is missing, nothing
 // is there twice, and in each partition flows are in order.
 func TestWireCluster(t *testing.T) {
-	tr := &trial{t: t, rng: seeded(t), patience: 4 * patience}
+	tr := &trial{t: t, rng: seeded(t), workers: 1, patience: 4 * patience}
 	for range 3 {
 		tr.proxies = append(tr.proxies, newProxy(t, ""))
 	}
@@ -48,13 +43,8 @@ replica.lag.time.max.ms=5000
 min.insync.replicas=2
 `, port, port+1, port+2, tr.proxies[node-1].addr)
 	})
-	// What the client remembers of the cluster may be told for an answer of it.
-	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(cluster.brokers, ",")...), kgo.MetadataMinAge(20*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	ct := &clusterTrial{trial: tr, cluster: cluster, admin: kadm.NewClient(cl)}
+	tr.administer(cluster.brokers)
+	ct := &clusterTrial{trial: tr, cluster: cluster}
 	for _, d := range []destination{
 		{topic: "plain"},
 		{topic: "squeezed", properties: "compression.type=lz4"},
@@ -65,14 +55,13 @@ min.insync.replicas=2
 		// These are taken for good today.
 		d.refused = true
 		tr.destinations = append(tr.destinations, &d)
-		ct.topics = append(ct.topics, d.topic)
 		if _, err := ct.admin.CreateTopic(t.Context(), 4, 3, nil, d.topic); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ct.permit(kadm.OpDescribe, kadm.OpDescribeConfigs, kadm.OpWrite)
 	tr.begin("request.timeout.ms=2000&sasl.mechanism=PLAIN&sasl.username=collector&sasl.password=secret&", 4000)
-	tr.run(append(tr.connectionFaults(2000), ct.faults()...))
+	tr.run(slices.Concat(tr.connectionFaults(2000), tr.topicFaults(4000), ct.faults()))
 	ct.inSync()
 	tr.end(cluster.brokers)
 }
@@ -113,31 +102,6 @@ func (ct *clusterTrial) faults() []fault {
 			ct.inSync()
 			ct.elect()
 		}},
-		{"partitions are added", func() {
-			for _, d := range ct.destinations {
-				n := len(ct.describe()[d.topic].Partitions) + 1 + ct.rng.IntN(3)
-				d.partitions[int32(n)] = true
-				if _, err := ct.admin.UpdatePartitions(ct.t.Context(), n, d.topic); err != nil {
-					ct.t.Fatal(err)
-				}
-			}
-			ct.until("new partitions are written to", func() bool {
-				ends, err := ct.admin.ListEndOffsets(ct.t.Context(), ct.topics...)
-				if err != nil {
-					return false
-				}
-				all := true
-				ends.Each(func(o kadm.ListedOffset) { all = all && o.Err == nil && o.Offset > 0 })
-				return all
-			})
-		}},
-		{"the limit of a message falls", func() {
-			// About ten flows, and much less than is sent at once.
-			ct.configure(kadm.AlterConfig{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("2500")})
-			ct.arrives(8000)
-			ct.recovered()
-			ct.configure(kadm.AlterConfig{Op: kadm.DeleteConfig, Name: "max.message.bytes"})
-		}},
 		{"the permission to write is taken away", func() {
 			ct.forbid(kadm.OpWrite)
 			ct.arrives(8000)
@@ -167,18 +131,6 @@ func (ct *clusterTrial) start(nodes ...int32) {
 			return err == nil
 		})
 	}
-}
-
-// describe asks about the topics.
-func (ct *clusterTrial) describe() kadm.TopicDetails {
-	ct.t.Helper()
-	var topics kadm.TopicDetails
-	ct.until("the cluster tells about its topics", func() bool {
-		var err error
-		topics, err = ct.admin.ListTopics(ct.t.Context(), ct.topics...)
-		return err == nil && topics.Error() == nil && len(topics) == len(ct.topics)
-	})
-	return topics
 }
 
 // partitionsAre reports whether all partitions of all topics are so.
@@ -238,17 +190,9 @@ func (ct *clusterTrial) moveLeaders() {
 	})
 }
 
-func (ct *clusterTrial) configure(c kadm.AlterConfig) {
-	ct.t.Helper()
-	ct.until("the topics are configured", func() bool {
-		responses, err := ct.admin.AlterTopicConfigs(ct.t.Context(), []kadm.AlterConfig{c}, ct.topics...)
-		return err == nil && !slices.ContainsFunc(responses, func(r kadm.AlterConfigsResponse) bool { return r.Err != nil })
-	})
-}
-
 // acl names what the collector may do with the topics.
 func (ct *clusterTrial) acl(operations []kadm.ACLOperation) *kadm.ACLBuilder {
-	return kadm.NewACLs().Topics(ct.topics...).ResourcePatternType(kadm.ACLPatternLiteral).
+	return kadm.NewACLs().Topics(ct.topics()...).ResourcePatternType(kadm.ACLPatternLiteral).
 		Operations(operations...).Allow("User:collector").AllowHosts("*")
 }
 

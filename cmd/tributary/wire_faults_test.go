@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 )
 
@@ -13,17 +14,20 @@ func TestWireFaults(t *testing.T) {
 	dir := t.TempDir()
 	broker, address := startBroker(t, dir, "127.0.0.1:0", "--advertise", way.addr)
 	way.aim(address)
-	tr := &trial{t: t, rng: seeded(t), proxies: []*proxy{way}, patience: 2 * patience}
+	rng := seeded(t)
+	tr := &trial{t: t, rng: rng, workers: 1 + rng.IntN(2), proxies: []*proxy{way}, patience: 2 * patience}
 	for _, d := range []destination{{topic: "plain"}, {topic: "both", properties: "compression.type=lz4&key=src_addr", keyed: true}} {
 		d.partitions = map[int32]bool{4: true}
+		d.refused = true // by the limit of a message
 		tr.destinations = append(tr.destinations, &d)
 	}
 	tr.begin("request.timeout.ms=1500&", 20_000)
-	tr.run(append(tr.connectionFaults(10_000), fault{"the broker is killed", func() {
+	tr.administer(address)
+	tr.run(slices.Concat(tr.connectionFaults(10_000), tr.topicFaults(10_000), []fault{{"the broker is killed", func() {
 		broker.kill()
 		tr.arrives(5000)
 		broker, _ = startBroker(t, dir, address, "--advertise", way.addr)
-	}}))
+	}}}))
 	tr.end(address)
 	broker.stop(t)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,7 +65,9 @@ func (d *destination) label() string { return "/" + d.topic }
 type trial struct {
 	t            *testing.T
 	rng          *rand.Rand
-	proxies      []*proxy // one for each broker
+	admin        *kadm.Client // not by way of the proxies, if that is possible
+	workers      int          // of the collector; of one the order of all flows is kept, of more that of an exporter's
+	proxies      []*proxy     // one for each broker
 	destinations []*destination
 	collector    *process
 	address      string // of the collector
@@ -84,9 +87,29 @@ func (tr *trial) begin(endpoint string, rate float64, args ...string) {
 	for _, d := range tr.destinations {
 		args = append(args, "--to", fmt.Sprintf("kafka://%s/%s?client.id=%s&metadata.max.age.ms=1000&retry.backoff.max.ms=250&%s", tr.brokers(), d.topic, d.topic, endpoint+d.properties))
 	}
-	tr.collector, tr.address = startCollect(tr.t, append([]string{"--workers", "1"}, args...)...)
+	tr.collector, tr.address = startCollect(tr.t, append([]string{"--workers", fmt.Sprint(tr.workers)}, args...)...)
 	tr.collector.ready(tr.t)
 	tr.loading = startLoad(tr.t, tr.address, traffic.LoadConfig{Rate: rate, Exporters: 3, Seed: tr.rng.Uint64()})
+}
+
+// administer opens a client for what happens to topics.
+func (tr *trial) administer(brokers string) {
+	tr.t.Helper()
+	// What the client remembers of the cluster may be told for an answer of it.
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...), kgo.MetadataMinAge(20*time.Millisecond))
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	tr.t.Cleanup(cl.Close)
+	tr.admin = kadm.NewClient(cl)
+}
+
+func (tr *trial) topics() []string {
+	var all []string
+	for _, d := range tr.destinations {
+		all = append(all, d.topic)
+	}
+	return all
 }
 
 // brokers are where clients connect.
@@ -231,7 +254,7 @@ func (tr *trial) end(brokers string) {
 		if kernel == 0 && f.written != sent {
 			tr.t.Errorf("%s: %d flows were sent, %d written", d.topic, sent, f.written)
 		}
-		got := readBack(tr.t, brokers, d, sent)
+		got := readBack(tr.t, brokers, d, sent, tr.workers == 1)
 		if got.flows != f.delivered {
 			tr.t.Errorf("%s: %d flows were acknowledged, %d are there", d.topic, f.delivered, got.flows)
 		}
@@ -249,8 +272,9 @@ type found struct {
 }
 
 // readBack reads a topic with a client that knows nothing of the one that wrote it.
-// Every flow may be there once, and in each partition numbers have to grow.
-func readBack(t *testing.T, brokers string, d *destination, sent uint64) found {
+// Every flow may be there once, and in each partition numbers have to grow, all of them
+// or those of each exporter.
+func readBack(t *testing.T, brokers string, d *destination, sent uint64, all bool) found {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...))
 	if err != nil {
@@ -276,7 +300,8 @@ func readBack(t *testing.T, brokers string, d *destination, sent uint64) found {
 	})
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{d.topic: at})
 	got := found{where: make([]uint64, sent)}
-	last := map[int32]uint64{}
+	type line struct{ partition, exporter int32 }
+	last := map[line]uint64{}
 	complaints := 0
 	complain := func(format string, args ...any) {
 		if complaints++; complaints <= 10 {
@@ -292,6 +317,10 @@ func readBack(t *testing.T, brokers string, d *destination, sent uint64) found {
 			here := fmt.Sprintf("partition %d, offset %d, producer %d epoch %d", kr.Partition, kr.Offset, kr.ProducerID, kr.ProducerEpoch)
 			if _, err := flow.DecodeAny(kr.Value, r, func(r *flow.Record) error {
 				n := traffic.FlowNumber(r.Addr(flow.SrcAddr), uint16(r.Uint(flow.SrcPort)))
+				in := line{partition: kr.Partition}
+				if !all {
+					in.exporter = int32(r.Uint(flow.ObservationDomainID))
+				}
 				switch {
 				case n >= sent:
 					complain("%s: flow %d, which nobody sent", here, n)
@@ -302,11 +331,11 @@ func readBack(t *testing.T, brokers string, d *destination, sent uint64) found {
 				default:
 					got.flows++
 					got.where[n] = uint64(kr.Partition)<<48 | uint64(kr.Offset) + 1
-					if l, ok := last[kr.Partition]; ok && n <= l {
+					if l, ok := last[in]; ok && n <= l {
 						complain("%s: flow %d after %d", here, n, l)
 					}
 				}
-				last[kr.Partition] = n
+				last[in] = n
 				if d.keyed {
 					if key := r.Addr(flow.SrcAddr).String(); key != string(kr.Key) {
 						complain("%s: key %q of a flow from %s", here, kr.Key, key)
@@ -416,5 +445,57 @@ func (tr *trial) come(p *proxy) {
 	begin := tr.collector.metrics(tr.t).sum("tributary_collect_records_total")
 	tr.until("requests come", func() bool {
 		return p.planned() == 0 || account(tr.t, tr.collector).sum("tributary_collect_records_total") > begin+20_000
+	})
+}
+
+// topicFaults are what happens to the topics.
+func (tr *trial) topicFaults(flows uint64) []fault {
+	return []fault{
+		{"partitions are added", func() {
+			for _, d := range tr.destinations {
+				n := len(tr.describe()[d.topic].Partitions) + 1 + tr.rng.IntN(3)
+				d.partitions[int32(n)] = true
+				if _, err := tr.admin.UpdatePartitions(tr.t.Context(), n, d.topic); err != nil {
+					tr.t.Fatal(err)
+				}
+			}
+			tr.until("new partitions are written to", func() bool {
+				ends, err := tr.admin.ListEndOffsets(tr.t.Context(), tr.topics()...)
+				if err != nil {
+					return false
+				}
+				all := true
+				ends.Each(func(o kadm.ListedOffset) { all = all && o.Err == nil && o.Offset > 0 })
+				return all
+			})
+		}},
+		{"the limit of a message falls", func() {
+			// About ten flows, and much less than is sent at once.
+			tr.configure(kadm.AlterConfig{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("2500")})
+			tr.arrives(2 * flows)
+			tr.recovered()
+			tr.configure(kadm.AlterConfig{Op: kadm.DeleteConfig, Name: "max.message.bytes"})
+		}},
+	}
+}
+
+// describe asks about the topics.
+func (tr *trial) describe() kadm.TopicDetails {
+	tr.t.Helper()
+	var topics kadm.TopicDetails
+	tr.until("the cluster tells about its topics", func() bool {
+		var err error
+		topics, err = tr.admin.ListTopics(tr.t.Context(), tr.topics()...)
+		return err == nil && topics.Error() == nil && len(topics) == len(tr.destinations)
+	})
+	return topics
+}
+
+// configure sets something of the topics.
+func (tr *trial) configure(c kadm.AlterConfig) {
+	tr.t.Helper()
+	tr.until("the topics are configured", func() bool {
+		responses, err := tr.admin.AlterTopicConfigs(tr.t.Context(), []kadm.AlterConfig{c}, tr.topics()...)
+		return err == nil && !slices.ContainsFunc(responses, func(r kadm.AlterConfigsResponse) bool { return r.Err != nil })
 	})
 }
