@@ -71,16 +71,18 @@ func judge(code int16) (v verdict, doubt bool) {
 		return lostTrack, false
 	case errors.Is(err, kerr.UnknownProducerID):
 		return forgotten, false
-	case errors.Is(err, kerr.RequestTimedOut), errors.Is(err, kerr.NotEnoughReplicasAfterAppend), errors.Is(err, kerr.UnknownServerError),
-		errors.Is(err, kerr.NetworkException):
-		return again, true
 	case errors.Is(err, kerr.InvalidRecord), errors.Is(err, kerr.InvalidTimestamp), errors.Is(err, kerr.UnsupportedForMessageFormat),
 		errors.Is(err, kerr.UnsupportedCompressionType), errors.Is(err, kerr.InvalidRequiredAcks), errors.Is(err, kerr.UnsupportedVersion):
 		return refused, false
+	case errors.Is(err, kerr.NotEnoughReplicas), errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed),
+		errors.Is(err, kerr.InvalidTopicException), errors.Is(err, kerr.CorruptMessage):
+		return again, false // looked at before a batch is appended
 	}
-	// Everything else is about the cluster, not about the batch: rights, leaders,
-	// disks, topics that are not there yet.
-	return again, false
+	// Everything else is about the cluster, not about the batch. A leader that
+	// appended it and waits for the other replicas answers that it does not lead, or
+	// does not know the partition, when it has lost it meanwhile; the next leader may
+	// have the batch from it.
+	return again, true
 }
 
 // limits of trying again what the cluster does not explain.
@@ -99,6 +101,20 @@ func (p *Producer) decide(pt *partition, code int16) {
 	case errors.Is(kerr.ErrorForCode(code), kerr.CorruptMessage) && b.sent >= corruptTries,
 		errors.Is(kerr.ErrorForCode(code), kerr.UnknownServerError) && time.Since(b.sealed) > unknownFor && b.sent >= corruptTries:
 		v = refused
+	}
+	if b.part {
+		if code == kerr.OutOfOrderSequenceNumber.Code {
+			// What this was split from has been taken: else the broker would be where
+			// this begins.
+			v = accepted
+		} else if v == accepted {
+			// It has not, and what follows was never sent.
+			for _, next := range pt.queue {
+				if next.part {
+					next.part, next.doubt = false, false
+				}
+			}
+		}
 	}
 	switch v {
 	case accepted:
@@ -134,25 +150,6 @@ func (p *Producer) trouble(pt *partition, err error) {
 	p.metrics.retries.Add(1)
 	p.tell(err)
 	p.learn()
-	p.release(pt)
-}
-
-// release takes the numbers back of a batch that is known not to be in the log. If it
-// was bound to the partition by nothing else, it goes to whichever can take it.
-func (p *Producer) release(pt *partition) {
-	if len(pt.queue) == 0 {
-		return
-	}
-	b := pt.queue[0]
-	if b.numbered && !b.doubt && (len(pt.queue) == 1 || !pt.queue[1].numbered) {
-		b.numbered = false
-		if pt.by == b.by {
-			pt.sequence = b.sequence
-		}
-	}
-	if !b.numbered && !b.keyed {
-		p.waiting = append([]*batch{pt.pop()}, p.waiting...)
-	}
 }
 
 // better tells once that all is well again.
@@ -205,6 +202,10 @@ func (p *Producer) refuse(pt *partition, err error) {
 		}
 	}
 	p.discard(b)
+	if b.part && len(pt.queue) > 0 && pt.queue[0].part {
+		// Without this one the sequence tells no more whether the whole has been taken.
+		p.refuse(pt, err)
+	}
 }
 
 // renumber goes on after a broker has said that the sequence does not follow what it
@@ -253,6 +254,7 @@ func (p *Producer) split(b *batch) ([]*batch, error) {
 	sequence := b.sequence
 	for _, h := range halves {
 		h.opened, h.partition, h.keyed, h.doubt = b.opened, b.partition, b.keyed, b.doubt
+		h.part = b.part || b.doubt && b.numbered
 		p.queue.force(int64(cap(h.buf)))
 		p.compress(h)
 		h.sealed = b.sealed

@@ -35,11 +35,12 @@ type ProducerConfig struct {
 // what the produce request carries. There is nothing per record besides these
 // octets.
 //
-// A batch without keys goes to whichever partition is free next, so that one that
-// cannot take any holds none up. Each partition has one batch under way, and each
+// A batch without keys goes to whichever partition is free next and stays with it, so
+// that one that cannot take any holds no more than one up, and the order in each is
+// that of the appender. Each partition has one batch under way, and each
 // leader one request. With acks=all, batches have the numbers of an idempotent
-// producer: they get them when they are first sent, and keep them, and their
-// partition, until it is known what became of them.
+// producer: they get them when they are first sent, and keep them until it is known
+// what became of them.
 type Producer struct {
 	endpoint   Endpoint
 	settings   producing

@@ -56,6 +56,7 @@ type batch struct {
 	keyed             bool
 
 	numbered bool // has identity and sequence, which stay
+	part     bool // of a batch that may be in the log as a whole
 	by       identity
 	sequence int32
 	doubt    bool // may be in the log, nobody knows
