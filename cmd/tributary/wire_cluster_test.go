@@ -52,8 +52,6 @@ min.insync.replicas=2
 		{topic: "both", properties: "compression.type=lz4&key=src_addr", keyed: true},
 	} {
 		d.partitions = map[int32]bool{4: true}
-		// These are taken for good today.
-		d.refused = true
 		tr.destinations = append(tr.destinations, &d)
 		if _, err := ct.admin.CreateTopic(t.Context(), 4, 3, nil, d.topic); err != nil {
 			t.Fatal(err)

@@ -18,7 +18,6 @@ func TestWireFaults(t *testing.T) {
 	tr := &trial{t: t, rng: rng, workers: 1 + rng.IntN(2), proxies: []*proxy{way}, patience: 2 * patience}
 	for _, d := range []destination{{topic: "plain"}, {topic: "both", properties: "compression.type=lz4&key=src_addr", keyed: true}} {
 		d.partitions = map[int32]bool{4: true}
-		d.refused = true // by the limit of a message
 		tr.destinations = append(tr.destinations, &d)
 	}
 	tr.begin("request.timeout.ms=1500&", 20_000)

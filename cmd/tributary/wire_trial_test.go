@@ -386,20 +386,8 @@ func (tr *trial) connectionFaults(flows uint64) []fault {
 			}
 		}},
 		{"answers do not come", func() {
-			for _, p := range tr.proxies {
-				p.next(plan{deed: hang})
-			}
-			for _, p := range tr.proxies {
-				tr.come(p)
-			}
-			tr.until("the collector gives up waiting", func() bool { // by request.timeout.ms
-				for _, p := range tr.proxies {
-					if p.hanging() {
-						return false
-					}
-				}
-				return true
-			})
+			tr.hang()
+			tr.hungUp()
 		}},
 		{"answers are slow", func() {
 			for _, p := range tr.proxies {
@@ -425,6 +413,26 @@ func (tr *trial) connectionFaults(flows uint64) []fault {
 			}
 		}},
 	}
+}
+
+// hang leaves the collector without an answer from each broker, and more on that
+// connection.
+func (tr *trial) hang() {
+	tr.t.Helper()
+	for _, p := range tr.proxies {
+		p.next(plan{deed: hang})
+	}
+	for _, p := range tr.proxies {
+		tr.come(p)
+	}
+}
+
+// hungUp waits until the collector no longer waits for these, by request.timeout.ms.
+func (tr *trial) hungUp() {
+	tr.t.Helper()
+	tr.until("the collector gives up waiting", func() bool {
+		return !slices.ContainsFunc(tr.proxies, (*proxy).hanging)
+	})
 }
 
 // spoil has the next n produce requests of a broker go wrong in various ways, with
@@ -470,9 +478,12 @@ func (tr *trial) topicFaults(flows uint64) []fault {
 			})
 		}},
 		{"the limit of a message falls", func() {
-			// About ten flows, and much less than is sent at once.
+			// About ten flows, and much less than is sent at once. What comes again because
+			// it had no answer is too large now, and may be there already.
+			tr.hang()
 			tr.configure(kadm.AlterConfig{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("2500")})
-			tr.arrives(2 * flows)
+			tr.hungUp()
+			tr.arrives(flows)
 			tr.recovered()
 			tr.configure(kadm.AlterConfig{Op: kadm.DeleteConfig, Name: "max.message.bytes"})
 		}},
