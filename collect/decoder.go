@@ -96,10 +96,18 @@ type scratch struct {
 	headers  packet.Headers
 	sflow    sflow.Datagram
 	options  []option
-	late     []int // sets of a message that are looked at again
 	samplers *samplers
 	export   export
 	emit     func(*flow.Record) error
+
+	// What is counted once all of the datagram has been looked at.
+	mark   mark
+	counts Counts
+	units  uint32 // of the sequence numbers
+	known  bool   // there are no units that could not be counted
+	passed []int  // sets of options data decoded ahead of records
+	// waiting are the data sets that no template describes.
+	waiting []ipfix.Set
 }
 
 // Decode decodes one datagram; see [flow.Decoder]. A set that no template
@@ -107,29 +115,35 @@ type scratch struct {
 // error tells of the first such thing once everything else has been decoded.
 func (d *Decoder) Decode(dg *flow.Datagram, emit func(*flow.Record) error) error {
 	e := d.exporter(dg.Exporter.Addr(), dg.Received.Unix())
-	e.count.datagrams.Add(1)
-	e.count.bytes.Add(uint64(len(dg.Payload)))
+	e.datagrams.Add(1)
 
 	now := dg.Received.UnixNano()
 	s := d.scratches.Get().(*scratch)
 	s.begin(e, now, emit)
+	s.counts.Datagrams, s.counts.Bytes = 1, uint64(len(dg.Payload))
+	s.mark.received = dg.Received.Unix()
+	var dom *domain
 	var err error
 	if now >= d.hold.due.Load() {
 		err = d.heldDue(now, emit)
 	}
 	if err == nil {
-		err = d.decode(dg, e, s)
-	}
-	s.emit = nil
-	d.scratches.Put(s)
-
-	if err == nil {
-		return nil
+		dom, err = d.decode(dg, e, s)
 	}
 	if stop, ok := err.(stopError); ok { //nolint:errorlint // never wrapped
-		return stop.error
+		err = stop.error
+		s.giveUp()
+	} else if err != nil {
+		s.counts.Malformed[reasonOf(err)]++
 	}
-	e.count.malformed[reasonOf(err)].Add(1)
+	d.commit(e, dom, s)
+	if len(s.waiting) > 0 {
+		if stop := d.keep(dg, e, dom, s); stop != nil {
+			err = stop
+		}
+	}
+	s.end()
+	d.scratches.Put(s)
 	return err
 }
 
@@ -137,9 +151,17 @@ func (d *Decoder) Decode(dg *flow.Datagram, emit func(*flow.Record) error) error
 // is in ns since the epoch.
 func (s *scratch) begin(e *exporter, received int64, emit func(*flow.Record) error) {
 	s.emit = emit
+	s.counts, s.mark, s.units, s.known = Counts{}, mark{}, 0, true
 	s.record.Reset()
 	s.record.SetUint(flow.TimeReceived, uint64(received))
 	s.record.SetAddr(flow.SamplerAddress, e.addr)
+}
+
+// end forgets what belongs to the datagram.
+func (s *scratch) end() {
+	s.emit, s.mark.sets = nil, nil
+	clear(s.waiting)
+	s.waiting = s.waiting[:0]
 }
 
 // stopError wraps an error of emit on its way out.
@@ -160,11 +182,12 @@ func reasonOf(err error) Reason {
 }
 
 // decode looks at the first octets: NetFlow and IPFIX begin with a version of
-// two octets, sFlow with one of four.
-func (d *Decoder) decode(dg *flow.Datagram, e *exporter, s *scratch) error {
+// two octets, sFlow with one of four. The domain it returns is nil when the
+// datagram did not come to have one.
+func (d *Decoder) decode(dg *flow.Datagram, e *exporter, s *scratch) (*domain, error) {
 	b := dg.Payload
 	if len(b) < 4 {
-		return ErrProtocol
+		return nil, ErrProtocol
 	}
 	switch version := binary.BigEndian.Uint16(b); version {
 	case 1, 5, 7:
@@ -178,5 +201,5 @@ func (d *Decoder) decode(dg *flow.Datagram, e *exporter, s *scratch) error {
 			return d.decodeSFlow(dg, e, s)
 		}
 	}
-	return ErrProtocol
+	return nil, ErrProtocol
 }

@@ -20,8 +20,12 @@ type exporter struct {
 	domains atomic.Pointer[layers[domainKey, *domain]]
 	names   atomic.Pointer[names]
 	// samplers are those that any of the domains announced last.
-	samplers atomic.Pointer[samplers]
-	count    counters
+	samplers  atomic.Pointer[samplers]
+	datagrams atomic.Uint64
+
+	// Guarded by mu:
+	rest Counts // of no domain, or of one that was evicted
+	left bool   // rest is no longer added to
 
 	// Guarded by the Decoder's mutex:
 	octets int64 // what is remembered of it takes about so many
@@ -68,10 +72,16 @@ type domain struct {
 	// withOthers is this domain and the others, for those who do not have the mutex.
 	withOthers atomic.Pointer[[]*domain]
 
-	held map[uint16]heldQueue // by template; guarded by the mutex of what is held
+	// Guarded by the mutex of what is held:
+	held       map[uint16]heldQueue // by template
+	heldCounts heldCounts
 
 	mu     sync.Mutex // guards what follows
 	seq    sequence
+	counts Counts             // but for those of sequence numbers
+	seen   int64              // last datagram, seconds since the epoch
+	left   bool               // counts are no longer added to
+	lost   uint64             // sets given up by the time nothing was held
 	others map[uint16]*domain // further exporters behind the same address, by port
 	learnt bool               // one of the others, known from before the start; does not change
 	// displaced is what a port had defined before another one redefined it.
@@ -134,6 +144,7 @@ func (d *Decoder) exporter(addr netip.Addr, now int64) *exporter {
 	e := d.exporters.Load().get(addr)
 	if e == nil {
 		e = d.addExporter(addr, now)
+		d.settle()
 	}
 	if e.seen.Load() != now {
 		e.seen.Store(now)
@@ -171,11 +182,12 @@ func (d *Decoder) evict(keep *exporter) bool {
 		}
 	}
 	slices.SortFunc(list, func(a, b *exporter) int {
-		return cmp.Or(cmp.Compare(a.seen.Load(), b.seen.Load()), cmp.Compare(a.count.datagrams.Load(), b.count.datagrams.Load()))
+		return cmp.Or(cmp.Compare(a.seen.Load(), b.seen.Load()), cmp.Compare(a.datagrams.Load(), b.datagrams.Load()))
 	})
 	for _, e := range list[:min(len(list), max(1, len(list)/16))] {
 		d.hold.forget(e)
-		d.evicted.add(e)
+		d.evicted.exporters++
+		d.evicted.leaving = append(d.evicted.leaving, e)
 		d.octets -= e.octets
 		e.gone = true
 		if e.told.Load() {
@@ -190,7 +202,7 @@ func (d *Decoder) evict(keep *exporter) bool {
 // About how many octets it takes to remember something, beside what comes with
 // it on the wire.
 const (
-	domainOctets   = 512
+	domainOctets   = 1024
 	templateOctets = 256
 	fieldOctets    = 40
 	nameOctets     = 96
@@ -227,8 +239,8 @@ func (d *Decoder) take(e *exporter, n int64) bool {
 }
 
 // domain finds or makes the domain of a datagram that came from the given
-// source port with the given sequence number.
-func (d *Decoder) domain(e *exporter, key domainKey, port uint16, number uint32) *domain {
+// source port.
+func (d *Decoder) domain(e *exporter, key domainKey, port uint16, m *mark) *domain {
 	dom := e.domains.Load().get(key)
 	if dom == nil {
 		dom = d.addDomain(e, key)
@@ -236,28 +248,29 @@ func (d *Decoder) domain(e *exporter, key domainKey, port uint16, number uint32)
 	if dom.port.Load() == int32(port) {
 		return dom
 	}
-	return d.byPort(e, dom, port, number)
+	return d.byPort(e, dom, port, m)
 }
 
 // byPort finds the domain of a port that is not the one that sent last.
-func (d *Decoder) byPort(e *exporter, dom *domain, port uint16, number uint32) *domain {
+func (d *Decoder) byPort(e *exporter, dom *domain, port uint16, m *mark) *domain {
 	dom.mu.Lock()
 	defer dom.mu.Unlock()
 	if other := dom.others[port]; other != nil {
 		return other
 	}
 	returned := dom.displacedPort == int32(port)
-	if dom.port.Load() == noPort || !returned && dom.seq.continues(number) || len(dom.others) >= d.cfg.MaxPorts || !d.account(e, dom, domainOctets) {
+	if dom.port.Load() == noPort || !returned && dom.seq.continues(m, m.blank()) || len(dom.others) >= d.cfg.MaxPorts || !d.account(e, dom, domainOctets) {
 		// The run of numbers begins here, not when the datagram has been decoded:
 		// until then another port may come with another run.
-		if !dom.seq.started {
-			dom.seq = sequence{started: true, next: number}
-		}
+		dom.seq.start(m)
 		dom.port.Store(int32(port))
 		return dom
 	}
 	other := d.addOther(dom, port)
-	other.seq = sequence{started: true, next: number}
+	other.seq.start(m)
+	if !m.none && dom.seq.now.silent(m) {
+		other.seq.balance.Restarts++
+	}
 	if returned {
 		size := int64(0)
 		for _, p := range dom.displaced.all() {
@@ -301,7 +314,8 @@ func (d *Decoder) evictDomains(e *exporter) bool {
 		}
 		d.take(e, -dom.octets.Load())
 		d.hold.forgetDomain(e, dom)
-		e.count.domainsEvicted.Add(1)
+		dom.leave(&d.hold, &e.rest)
+		e.rest.DomainsEvicted++
 		return true
 	}))
 	return domains.len() > 0
@@ -331,7 +345,7 @@ func (d *Decoder) define(e *exporter, dom *domain, t *ipfix.Template, port uint1
 	}
 	for had == nil && dom.templates.Load().len() >= d.cfg.MaxTemplates || !d.account(e, dom, templateSize(p)-templateSize(had)) {
 		if !d.evictTemplates(e, dom, t.ID) {
-			e.count.templatesEvicted.Add(1) // the new one itself
+			dom.counts.TemplatesEvicted++ // the new one itself
 			return
 		}
 	}
@@ -381,7 +395,7 @@ func (d *Decoder) evictTemplates(e *exporter, dom *domain, id uint16) bool {
 			return false
 		}
 		d.account(e, dom, -templateSize(p))
-		e.count.templatesEvicted.Add(1)
+		dom.counts.TemplatesEvicted++
 		return true
 	})
 	dom.templates.Store(next)

@@ -60,6 +60,25 @@ const (
 // heldQueue are the sets that wait for one template, oldest first.
 type heldQueue struct{ first, last *heldSet }
 
+// heldCounts are the data sets of a domain that were not decoded with their
+// datagram.
+type heldCounts struct {
+	kept             uint64 // all but those that found no room
+	expired, evicted uint64 // of these
+	refused          uint64
+}
+
+func (c *heldCounts) lost() uint64 { return c.expired + c.evicted + c.refused }
+
+// addTo adds to the counts of the domain.
+func (c *heldCounts) addTo(to *Counts) {
+	to.Sets += c.kept + c.refused
+	to.HeldSets += c.kept
+	to.HeldExpired += c.expired
+	to.HeldEvicted += c.evicted
+	to.MissingTemplates += c.lost()
+}
+
 // readySets names sets whose template has come from elsewhere than a worker.
 type readySets struct {
 	dom *domain
@@ -108,18 +127,19 @@ func (q *hold) keep(h *heldSet, body []byte) (there bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if h.dom.program(h.id) != nil {
+		h.dom.heldCounts.kept++
 		return true
 	}
 	size := heldOctets + int64(len(body))
 	if size > q.maxExporterOctets || h.e.forgotten.Load() || h.dom.forgotten.Load() {
-		h.e.count.missingTemplates.Add(1)
+		h.dom.heldCounts.refused++
 		return false
 	}
 	for h.e.heldOctets+size > q.maxExporterOctets {
-		q.giveUp(h.e.held.oldest, &h.e.count.heldEvicted)
+		q.evict(h.e.held.oldest)
 	}
 	for q.octets+size > q.maxOctets {
-		q.giveUp(q.age.oldest, &q.age.oldest.e.count.heldEvicted)
+		q.evict(q.age.oldest)
 	}
 	h.body = append(make([]byte, 0, len(body)), body...)
 	q.age.push(h, linksOfAll)
@@ -136,7 +156,7 @@ func (q *hold) keep(h *heldSet, body []byte) (there bool) {
 	waiting.last = h
 	h.dom.held[h.id] = waiting
 	q.count(h, 1)
-	h.e.count.heldSets.Add(1)
+	h.dom.heldCounts.kept++
 	q.schedule()
 	return false
 }
@@ -163,9 +183,20 @@ func (q *hold) schedule() {
 	}
 }
 
-// giveUp drops a set that is the oldest of those that wait for its template, and
-// counts it.
-func (q *hold) giveUp(h *heldSet, why *atomic.Uint64) {
+// evict gives up a set for others.
+func (q *hold) evict(h *heldSet) {
+	h.dom.heldCounts.evicted++
+	q.giveUp(h)
+}
+
+// tooOld gives up a set whose template did not come in time.
+func (q *hold) tooOld(h *heldSet) {
+	h.dom.heldCounts.expired++
+	q.giveUp(h)
+}
+
+// giveUp drops a set that is the oldest of those that wait for its template.
+func (q *hold) giveUp(h *heldSet) {
 	q.unlink(h)
 	waiting := h.dom.held[h.id]
 	if waiting.first = h.next; waiting.first == nil {
@@ -173,8 +204,6 @@ func (q *hold) giveUp(h *heldSet, why *atomic.Uint64) {
 	} else {
 		h.dom.held[h.id] = waiting
 	}
-	why.Add(1)
-	h.e.count.missingTemplates.Add(1)
 }
 
 func (q *hold) unlink(h *heldSet) {
@@ -186,7 +215,7 @@ func (q *hold) unlink(h *heldSet) {
 // expire gives up what has waited for too long.
 func (q *hold) expire(now int64) {
 	for q.age.oldest != nil && q.age.oldest.received <= now-q.maxAge {
-		q.giveUp(q.age.oldest, &q.age.oldest.e.count.heldExpired)
+		q.tooOld(q.age.oldest)
 	}
 }
 
@@ -206,7 +235,7 @@ func (q *hold) forget(e *exporter) {
 	defer q.mu.Unlock()
 	e.forgotten.Store(true)
 	for e.held.oldest != nil {
-		q.giveUp(e.held.oldest, &e.count.heldEvicted)
+		q.evict(e.held.oldest)
 	}
 	q.schedule()
 }
@@ -220,8 +249,7 @@ func (q *hold) forgetDomain(e *exporter, dom *domain) {
 		for _, waiting := range dom.held {
 			for h := waiting.first; h != nil; h = h.next {
 				q.unlink(h)
-				e.count.heldEvicted.Add(1)
-				e.count.missingTemplates.Add(1)
+				dom.heldCounts.evicted++
 			}
 		}
 		clear(dom.held)
@@ -241,18 +269,34 @@ func (q *hold) wake(dom *domain, id uint16) {
 	q.schedule()
 }
 
-// hold keeps a data set that no template describes, or decodes it after all.
-func (m *message) hold(set ipfix.Set) error {
-	q := &m.d.hold
-	m.unknown++
-	if q.maxOctets < 0 {
-		m.e.count.missingTemplates.Add(1)
-		return nil
+// hold has a data set that no template describes wait until the datagram has been
+// counted: what is found out about it later has to come later.
+func (m *message) hold(set ipfix.Set) {
+	m.s.waiting = append(m.s.waiting, set)
+	if m.d.hold.maxOctets < 0 {
+		m.s.giveUp()
 	}
-	h := &heldSet{e: m.e, dom: m.dom, id: set.ID, port: m.port, sequence: m.sequence, received: m.received, export: *m.x}
-	if q.keep(h, set.Body) {
-		m.unknown--
-		return m.set(set, options|records)
+}
+
+// giveUp counts the data sets that no template describes, and that nobody keeps.
+func (s *scratch) giveUp() {
+	n := uint64(len(s.waiting))
+	s.counts.Sets += n
+	s.counts.MissingTemplates += n
+	s.waiting = s.waiting[:0]
+}
+
+// keep keeps the data sets of a datagram that no template describes, or decodes
+// those whose template has come by now. Only an error of emit is returned.
+func (d *Decoder) keep(dg *flow.Datagram, e *exporter, dom *domain, s *scratch) error {
+	for _, set := range s.waiting {
+		h := &heldSet{e: e, dom: dom, id: set.ID, port: dg.Exporter.Port(), sequence: s.mark.number, received: dg.Received.UnixNano(), export: s.export}
+		if d.hold.keep(h, set.Body) {
+			h.body = set.Body
+			if err := d.decodeHeld(h, s.emit); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -283,31 +327,32 @@ func (d *Decoder) release(dom *domain, id uint16, emit func(*flow.Record) error)
 // decodeHeld decodes a set that was held, as its datagram would have been. Only
 // an error of emit is returned.
 func (d *Decoder) decodeHeld(h *heldSet, emit func(*flow.Record) error) error {
-	p := h.dom.program(h.id)
-	if p == nil { // withdrawn in the meantime
-		h.e.count.heldEvicted.Add(1)
-		h.e.count.missingTemplates.Add(1)
-		return nil
-	}
-	h.e.count.heldDecoded.Add(1)
 	s := d.scratches.Get().(*scratch)
 	defer d.scratches.Put(s)
 	s.begin(h.e, h.received, emit)
+	s.mark = mark{number: h.sequence, received: h.received / 1e9, datagrams: h.export.version == 9, held: true}
 	s.export = h.export
 	m := message{d: d, e: h.e, dom: h.dom, s: s, x: &s.export, port: h.port, sequence: h.sequence, received: h.received}
 	m.begin()
 	var err error
-	if p.template.Options {
+	switch p := h.dom.program(h.id); {
+	case p == nil: // withdrawn in the meantime
+		s.counts.HeldEvicted, s.counts.MissingTemplates = 1, 1
+	case p.template.Options:
 		err = m.options(p.template, h.body)
-	} else {
+	default:
 		err = m.records(p, ipfix.Set{ID: h.id, Body: h.body})
 	}
-	s.emit = nil
-	if _, stop := err.(stopError); stop { //nolint:errorlint // never wrapped
-		return err
+	// As a set it has been counted when it was kept.
+	s.counts.HeldDecoded, s.counts.Sets = s.counts.Sets, 0
+	stop, stopped := err.(stopError) //nolint:errorlint // never wrapped
+	if err != nil && !stopped {
+		s.counts.Malformed[reasonOf(err)]++
 	}
-	if err != nil {
-		h.e.count.malformed[reasonOf(err)].Add(1)
+	d.commit(h.e, h.dom, s)
+	s.end()
+	if stopped {
+		return stop.error
 	}
 	return nil
 }
@@ -336,8 +381,7 @@ func (d *Decoder) GiveUp() {
 	d.hold.mu.Lock()
 	defer d.hold.mu.Unlock()
 	for d.hold.age.oldest != nil {
-		h := d.hold.age.oldest
-		d.hold.giveUp(h, &h.e.count.heldExpired)
+		d.hold.tooOld(d.hold.age.oldest)
 	}
 	d.hold.schedule()
 }

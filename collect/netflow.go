@@ -10,10 +10,10 @@ import (
 )
 
 // decodeFixed decodes NetFlow v1, v5 and v7.
-func (d *Decoder) decodeFixed(dg *flow.Datagram, e *exporter, s *scratch) error {
+func (d *Decoder) decodeFixed(dg *flow.Datagram, e *exporter, s *scratch) (*domain, error) {
 	h, records, err := netflow.ParseHeader(dg.Payload)
 	if err != nil && records == nil {
-		return err
+		return nil, err
 	}
 	r := &s.record
 	switch h.Version {
@@ -35,11 +35,12 @@ func (d *Decoder) decodeFixed(dg *flow.Datagram, e *exporter, s *scratch) error 
 
 	n := netflow.RecordLen(h.Version)
 	count := uint32(len(records) / n)
-	dom := d.domain(e, domainKey{version: h.Version, id: engine}, dg.Exporter.Port(), h.Sequence)
-	if h.Version != 1 { // which has no sequence numbers
-		dom.observe(h.Sequence, count, err == nil, &e.count)
-	}
-	e.count.records.Add(uint64(count))
+	s.mark.number, s.mark.none = h.Sequence, h.Version == 1
+	s.mark.uptime, s.mark.hasUptime = h.SysUptime, true
+	s.mark.export, s.mark.hasExport = int64(exportNs/1e6), true
+	dom := d.domain(e, domainKey{version: h.Version, id: engine}, dg.Exporter.Port(), &s.mark)
+	s.units, s.known = count, err == nil
+	s.counts.Records = uint64(count)
 	names := e.names.Load()
 	r.Share()
 	x := export{version: 9, timeNs: exportNs, uptime: h.SysUptime}
@@ -50,10 +51,10 @@ func (d *Decoder) decodeFixed(dg *flow.Datagram, e *exporter, s *scratch) error 
 		setFixed(&rec, h.Version, &x, r)
 		names.set(r)
 		if err := s.emit(r); err != nil {
-			return stopError{err}
+			return dom, stopError{err}
 		}
 	}
-	return err
+	return dom, err
 }
 
 func setFixed(rec *netflow.Record, version uint16, x *export, r *flow.Record) {
@@ -83,39 +84,54 @@ func setFixed(rec *netflow.Record, version uint16, x *export, r *flow.Record) {
 
 // decodeV9 decodes NetFlow v9. The count in the header is not looked at: some
 // exporters say too little there.
-func (d *Decoder) decodeV9(dg *flow.Datagram, e *exporter, s *scratch) error {
+func (d *Decoder) decodeV9(dg *flow.Datagram, e *exporter, s *scratch) (*domain, error) {
 	h, sets, err := netflow.ParseV9Header(dg.Payload)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.export = export{version: 9, timeNs: uint64(h.UnixSecs) * 1e9, uptime: h.SysUptime}
-	dom := d.domain(e, domainKey{version: 9, id: h.SourceID}, dg.Exporter.Port(), h.Sequence)
-	dom.observe(h.Sequence, 1, true, &e.count)
+	s.mark.number, s.mark.datagrams, s.mark.sets = h.Sequence, true, sets
+	s.mark.uptime, s.mark.hasUptime = h.SysUptime, true
+	s.mark.export, s.mark.hasExport = int64(s.export.timeNs/1e6), true
+	dom := d.domain(e, domainKey{version: 9, id: h.SourceID}, dg.Exporter.Port(), &s.mark)
 	m := message{d: d, e: e, dom: dom, s: s, x: &s.export, port: dg.Exporter.Port(), sequence: h.Sequence, received: dg.Received.UnixNano()}
-	return m.decode(sets)
+	err = m.decode(sets)
+	s.units = 1
+	return dom, err
 }
 
 // decodeIPFIX decodes an IPFIX message.
-func (d *Decoder) decodeIPFIX(dg *flow.Datagram, e *exporter, s *scratch) error {
+func (d *Decoder) decodeIPFIX(dg *flow.Datagram, e *exporter, s *scratch) (*domain, error) {
 	h, sets, err := ipfix.ParseHeader(dg.Payload)
 	if err != nil && sets == nil {
-		return err
+		return nil, err
 	}
-	dom := d.domain(e, domainKey{version: ipfix.Version, id: h.Domain}, dg.Exporter.Port(), h.Sequence)
+	s.mark.number, s.mark.sets = h.Sequence, sets
+	s.mark.export, s.mark.hasExport = int64(h.ExportTime)*1e3, true
+	dom := d.domain(e, domainKey{version: ipfix.Version, id: h.Domain}, dg.Exporter.Port(), &s.mark)
 	s.export = export{version: ipfix.Version, timeNs: uint64(h.ExportTime) * 1e9}
 	m := message{d: d, e: e, dom: dom, s: s, x: &s.export, port: dg.Exporter.Port(), sequence: h.Sequence, received: dg.Received.UnixNano()}
-	mErr := m.decode(sets)
-	dom.observe(h.Sequence, m.units, m.unknown == 0 && mErr == nil && err == nil, &e.count)
-	if err == nil {
-		err = mErr
+	setsErr := m.decode(sets)
+	if _, stop := setsErr.(stopError); stop || err == nil { //nolint:errorlint // made by decode
+		err = setsErr
 	}
-	return err
+	s.known = err == nil && s.counts.MissingTemplates == 0 && len(s.waiting) == 0
+	return dom, err
 }
 
-func (dom *domain) observe(number, units uint32, known bool, c *counters) {
-	dom.mu.Lock()
-	dom.seq.observe(number, units, known, c)
-	dom.mu.Unlock()
+// blank reports whether a NetFlow v9 or IPFIX datagram has no data: some exporters
+// send their templates from another port, with numbers of its own.
+func (m *mark) blank() bool {
+	if m.sets == nil {
+		return false
+	}
+	sets := ipfix.SetsOf(m.sets)
+	for set := (ipfix.Set{}); sets.Next(&set); {
+		if set.ID >= ipfix.MinDataSetID {
+			return false
+		}
+	}
+	return true
 }
 
 // message decodes the sets of one NetFlow v9 or IPFIX datagram.
@@ -126,12 +142,10 @@ type message struct {
 	s    *scratch
 	x    *export
 	port uint16
+	next int // of the sets that were decoded ahead
 
 	sequence uint32
 	received int64 // ns since the epoch
-
-	units   uint32 // data records, of options too
-	unknown int    // data sets that no template describes
 }
 
 // begin sets what all records of the message share.
@@ -156,7 +170,8 @@ func (m *message) decode(b []byte) error {
 	// Options data that follow the records they speak of come first. A message
 	// like that is rare: mostly options have a message of their own.
 	if m.optionsBehind(b) {
-		m.s.late = m.s.late[:0]
+		m.s.passed = m.s.passed[:0]
+		m.next = 0
 		err := m.sets(b, options)
 		if _, stop := err.(stopError); stop { //nolint:errorlint // never wrapped
 			return err
@@ -219,20 +234,8 @@ func (m *message) optionsTemplateSet() uint16 {
 func (m *message) sets(b []byte, which parts) error {
 	sets := ipfix.SetsOf(b)
 	var first error
-	late := m.s.late
 	for i, set := 0, (ipfix.Set{}); sets.Next(&set); i++ {
-		which := which
-		if set.ID >= ipfix.MinDataSetID {
-			// Options data before their options template.
-			switch {
-			case which == options && m.dom.program(set.ID) == nil:
-				m.s.late = append(m.s.late, i)
-			case which == templates|records && len(late) > 0 && late[0] == i:
-				late = late[1:]
-				which |= options
-			}
-		}
-		err := m.set(set, which)
+		err := m.set(i, set, which)
 		if _, stop := err.(stopError); stop { //nolint:errorlint // made by set
 			return err
 		}
@@ -243,7 +246,8 @@ func (m *message) sets(b []byte, which parts) error {
 	return cmp.Or(first, sets.Err())
 }
 
-func (m *message) set(set ipfix.Set, which parts) error {
+// set decodes the i-th set of a message, if it is one of the given parts.
+func (m *message) set(i int, set ipfix.Set, which parts) error {
 	if set.ID < ipfix.MinDataSetID {
 		part := templates
 		if set.ID == m.optionsTemplateSet() {
@@ -256,18 +260,30 @@ func (m *message) set(set ipfix.Set, which parts) error {
 	}
 	p := m.dom.program(set.ID)
 	switch {
+	case which == options:
+		if p == nil || !p.template.Options {
+			return nil
+		}
+		m.s.passed = append(m.s.passed, i)
+		return m.options(p.template, set.Body)
+	case which&options == 0 && m.ahead(i):
+		return nil
 	case p == nil:
-		if which&records != 0 {
-			return m.hold(set)
-		}
-	case p.template.Options:
-		if which&options != 0 {
-			return m.options(p.template, set.Body)
-		}
-	case which&records != 0:
+		m.hold(set)
+		return nil
+	case p.template.Options: // one that came behind its data, too
+		return m.options(p.template, set.Body)
+	default:
 		return m.records(p, set)
 	}
-	return nil
+}
+
+// ahead reports whether the i-th set has been decoded ahead of the records.
+func (m *message) ahead(i int) bool {
+	for m.next < len(m.s.passed) && m.s.passed[m.next] < i {
+		m.next++
+	}
+	return m.next < len(m.s.passed) && m.s.passed[m.next] == i
 }
 
 func (m *message) templates(set ipfix.Set) error {
@@ -276,7 +292,7 @@ func (m *message) templates(set ipfix.Set) error {
 		if stop != nil {
 			return
 		}
-		m.e.count.templates.Add(1)
+		m.s.counts.Templates++
 		if t.Withdrawal() {
 			m.d.withdraw(m.e, m.dom, t)
 			return
@@ -312,17 +328,25 @@ func (m *message) records(p *program, set ipfix.Set) error {
 			names.set(r)
 		}
 		if err := m.s.emit(r); err != nil {
-			m.count(n)
+			m.s.count(n, nil)
+			m.s.counts.Records += uint64(n)
 			return stopError{err}
 		}
 	}
-	m.count(n)
-	return values.Err()
+	m.s.counts.Records += uint64(n)
+	return m.s.count(n, values.Err())
 }
 
-func (m *message) count(records uint32) {
-	m.units += records
-	m.e.count.records.Add(uint64(records))
+// count counts a data set, its records, and whether it was well formed.
+func (s *scratch) count(records uint32, err error) error {
+	s.units += records
+	s.counts.Sets++
+	if err != nil {
+		s.counts.SetsMalformed++
+	} else {
+		s.counts.SetsDecoded++
+	}
+	return err
 }
 
 func (m *message) options(t *ipfix.Template, body []byte) error {
@@ -332,13 +356,12 @@ func (m *message) options(t *ipfix.Template, body []byte) error {
 	for rec := values.Next(); rec != nil; rec = values.Next() {
 		found = append(found, readOption(t, rec, values))
 	}
-	m.units += uint32(len(found))
-	m.e.count.options.Add(uint64(len(found)))
+	m.s.counts.Options += uint64(len(found))
 	m.d.learn(m.e, m.dom, found, m.received/1e9)
 	m.s.record.Rebase()
 	m.share()
 	m.x.bootNs = m.dom.bootNs.Load()
 	clear(found) // they reference the datagram
 	m.s.options = found[:0]
-	return values.Err()
+	return m.s.count(uint32(len(found)), values.Err())
 }

@@ -213,7 +213,7 @@ func merge[K comparable](d *Decoder, e *exporter, have *layers[K, []byte], chang
 			size += nameOctets
 		}
 		if !known && room <= 0 || !d.take(e, size) {
-			e.count.optionsEvicted.Add(1)
+			e.rest.OptionsEvicted++
 			delete(changed, k)
 			continue
 		}
@@ -263,7 +263,7 @@ func (d *Decoder) learnSamplers(e *exporter, dom *domain, options []option, now 
 			continue
 		}
 		if room <= 0 || !d.account(e, dom, samplerOctets) {
-			e.count.optionsEvicted.Add(1)
+			dom.counts.OptionsEvicted++
 			delete(changed, id)
 			continue
 		}

@@ -1,55 +1,444 @@
 package collect
 
-// sequence follows the sequence numbers of one domain. Its unit is the
-// protocol's: datagrams or records.
-type sequence struct {
-	started bool
-	blind   bool   // records of the last datagram could not be counted
-	next    uint32 // number that the next datagram should have
-	ahead   uint32 // units that went missing lately and may still come
+// A mark is what the header of a datagram says of its place in the stream of its
+// domain.
+type mark struct {
+	number    uint32 // sequence number
+	uptime    uint32 // milliseconds since the exporter started
+	export    int64  // export time, milliseconds since the epoch
+	received  int64  // seconds since the epoch
+	hasUptime bool
+	hasExport bool
+	datagrams bool   // the protocol counts datagrams; false: records
+	none      bool   // the protocol has no sequence numbers
+	held      bool   // it is a set that was held, and has been counted but for its records
+	sets      []byte // of NetFlow v9 and IPFIX
 }
 
-// How far a number may lie from the expected one and still be the same run of
-// numbers, in units. Beyond that the exporter has started again.
+// Balance accounts for the sequence numbers of a domain, in the protocol's own
+// unit: datagrams in NetFlow v9 and sFlow, flows in v5 and v7, data records in
+// IPFIX, those of options too. At any time
+//
+//	Announced + Repeated = Received + Missing() + Unknown
+type Balance struct {
+	Announced uint64 // from the first number seen to the last, in all lives of the exporter
+	Received  uint64 // came, repetitions too
+	Repeated  uint64 // came again
+	Skipped   uint64 // were not there when the next came
+	Recovered uint64 // of these, came late after all
+	Unknown   uint64 // may be records of sets that no template has described yet, or be missing
+	Gaps      uint64 // times that numbers were skipped
+	Restarts  uint64 // times that the exporter began anew
+}
+
+// Missing returns how much is missing: what was skipped and has not come since.
+func (b *Balance) Missing() uint64 { return b.Skipped - b.Recovered }
+
+// Holds reports whether the two sides of the balance are equal.
+func (b *Balance) Holds() bool {
+	return b.Recovered <= b.Skipped && b.Announced+b.Repeated == b.Received+b.Missing()+b.Unknown
+}
+
+// Add adds the counts of o to those of b.
+func (b *Balance) Add(o *Balance) {
+	b.Announced += o.Announced
+	b.Received += o.Received
+	b.Repeated += o.Repeated
+	b.Skipped += o.Skipped
+	b.Recovered += o.Recovered
+	b.Unknown += o.Unknown
+	b.Gaps += o.Gaps
+	b.Restarts += o.Restarts
+}
+
+// sequence follows the sequence numbers of one domain. Datagrams may come in any
+// order within a window, since several workers receive them.
+//
+// Two lives of the exporter are followed: what does not go on where the last one
+// ended may be a datagram of the one before that was under way for long.
+type sequence struct {
+	balance   Balance
+	now, past life
+	room      int // holes that each life may remember now
+}
+
+// life is a run of sequence numbers without a restart. Numbers are extended to 64
+// bits, so that nobody has to think of their coming round.
+type life struct {
+	first, next uint64 // announced are those from first up to next
+	holes       []hole // what of these has not come, in order, as far back as late and repeated are told apart
+	blind       bool   // behind next may be records that could not be counted
+	blindAt     uint64 // number of the datagram that has them
+	forgotten   uint64 // units unknown that are in holes no longer
+
+	// Of the datagram with the highest number.
+	uptime uint32
+	export int64
+	seen   int64 // seconds since the epoch
+}
+
+// hole is a range of numbers that have not come.
+type hole struct {
+	from, to uint64
+	unknown  bool
+}
+
+// How far things may be apart and still belong together.
 const (
-	maxGap  = 1 << 20
-	maxLate = 1 << 10
+	windowDatagrams = 1 << 10 // a datagram that comes late, in units
+	windowRecords   = 1 << 14
+	maxGap          = 1 << 20 // units that can be lost together, and as many more a second of silence
+	minHoles        = 8       // remembered of one life, without asking for memory
+	maxHoles        = 512
+	holeOctets      = 24
+
+	lateUptime    = 10_000 // milliseconds that a late datagram can be older than the newest
+	jitterUptime  = 1_000  // and newer, where an exporter stamps time and number apart
+	jitterExport  = 2_000
+	wrapUptime    = 3_600_000 // silence during which the uptime can have come round
+	silentSeconds = 5         // after which another port is the same exporter again
 )
 
-// continues reports whether a datagram of this number can belong to the same run
-// of numbers.
-func (s *sequence) continues(number uint32) bool {
-	return !s.started || number-s.next < maxGap || s.next-number <= maxLate
+func (m *mark) window() uint64 {
+	if m.datagrams {
+		return windowDatagrams
+	}
+	return windowRecords
 }
 
-// observe takes the number of a datagram and how many units the datagram has.
-// Known is false when units could not be counted, because a template was
-// missing: then the number that follows is no sign of loss.
-func (s *sequence) observe(number, units uint32, known bool, c *counters) {
-	if !s.started {
-		*s = sequence{started: true, next: number + units, blind: !known}
-		return
+// started reports whether there has been a datagram.
+func (l *life) started() bool { return l.next != 0 }
+
+// at returns the extended number of a datagram: the one closest to what is
+// expected.
+func (l *life) at(number uint32) uint64 {
+	return l.next + uint64(int64(int32(number-uint32(l.next))))
+}
+
+// begin starts a life with a datagram's number.
+func (l *life) begin(m *mark) {
+	// Far above zero, so that there is room for numbers before the first.
+	start := uint64(1)<<40 + uint64(m.number)
+	*l = life{first: start, next: start, holes: l.holes[:0]}
+	l.stamp(m)
+}
+
+func (l *life) stamp(m *mark) { l.uptime, l.export, l.seen = m.uptime, m.export, m.received }
+
+// rebooted reports whether the exporter has started again by what it says of its
+// own uptime.
+func (l *life) rebooted(m *mark) bool {
+	return m.hasUptime && m.uptime < l.uptime && l.uptime-m.uptime > lateUptime && m.uptime-l.uptime > wrapUptime
+}
+
+// newer reports whether a datagram was sent later than the one with the highest
+// number. A late or repeated one never was.
+func (l *life) newer(m *mark) bool {
+	return m.hasUptime && m.uptime > l.uptime && m.uptime-l.uptime > jitterUptime && l.uptime-m.uptime > wrapUptime ||
+		m.hasExport && m.export > l.export+jitterExport
+}
+
+// fits reports whether a datagram can belong to this life.
+func (l *life) fits(m *mark) bool {
+	if !l.started() {
+		return false
 	}
-	switch gap := number - s.next; {
-	case gap == 0:
-	case gap < maxGap:
-		if !s.blind {
-			c.gaps.Add(1)
-			c.skipped.Add(uint64(gap))
-			s.ahead = min(s.ahead+gap, maxLate)
-		}
-	case s.next-number <= maxLate+units:
-		// Late or repeated: what was taken for missing has come after all, as
-		// far as something was missing.
-		if found := min(s.ahead, units); found > 0 {
-			c.recovered.Add(uint64(found))
-			s.ahead -= found
-		}
-		c.repeated.Add(1)
-		return
+	at := l.at(m.number)
+	switch {
+	case at == l.next:
+		return true
+	case l.rebooted(m):
+		return false
+	case at > l.next:
+		silence := uint64(max(0, min(m.received-l.seen, 1<<11)))
+		return at-l.next < maxGap*(1+silence)
 	default:
-		c.restarts.Add(1)
-		s.ahead = 0
+		return !l.newer(m) && l.next-at <= m.window() && l.first <= at+m.window()/4
 	}
-	s.next, s.blind = number+units, !known
+}
+
+// missing reports whether the unit of a number has not come.
+func (l *life) missing(at uint64) bool {
+	for i := len(l.holes) - 1; i >= 0; i-- {
+		if h := &l.holes[i]; h.from <= at {
+			return at < h.to
+		}
+	}
+	return at < l.first
+}
+
+// continues reports whether a datagram from another port than the last one can be
+// of the same exporter; blank datagrams have no data. The other way to tell two
+// exporters behind one address apart is what they say in their templates.
+func (s *sequence) continues(m *mark, blank bool) bool {
+	l := &s.now
+	if m.none || !l.started() {
+		return true
+	}
+	at := l.at(m.number)
+	switch {
+	case blank:
+		return at < l.next+maxGap && l.next <= at+m.window()
+	case at == l.next:
+		return true
+	case l.rebooted(m):
+		return false
+	case at > l.next:
+		return at-l.next <= m.window() || l.silent(m) && at-l.next < maxGap
+	default:
+		return l.next-at <= m.window() && !l.newer(m) && l.missing(at)
+	}
+}
+
+// silent reports whether nothing came for so long that another port may be of the
+// same exporter, started again.
+func (l *life) silent(m *mark) bool { return m.received-l.seen >= silentSeconds }
+
+// start begins the first life, if none has begun.
+func (s *sequence) start(m *mark) {
+	if !m.none && !s.now.started() {
+		s.now.begin(m)
+	}
+}
+
+// observe takes a datagram of so many units. Known is false when it has further
+// ones that could not be counted, because a template was missing: then numbers
+// skipped behind it are no sign of loss.
+func (s *sequence) observe(m *mark, units uint32, known bool) {
+	if m.none {
+		return
+	}
+	l := &s.now
+	switch {
+	case !l.started():
+		l.begin(m)
+	case l.fits(m):
+	case s.past.fits(m) && s.past.at(m.number) <= s.past.next+m.window():
+		// Of the life before. One that goes on has not ended: what came in
+		// between was under way for too long.
+		if l = &s.past; l.at(m.number) >= l.next {
+			s.now, s.past = s.past, s.now
+			l = &s.now
+		}
+	default:
+		s.balance.Restarts++
+		s.now, s.past = s.past, s.now
+		l.begin(m)
+	}
+	s.balance.Received += uint64(units)
+	at := l.at(m.number)
+	if at < l.next {
+		s.late(l, at, uint64(units), known)
+		return
+	}
+	if at > l.next {
+		s.skip(l, at, m.window())
+	}
+	s.balance.Announced += uint64(units)
+	l.next = at + uint64(units)
+	l.blind, l.blindAt = !known, at
+	l.stamp(m)
+}
+
+// skip makes a hole of the numbers up to at.
+func (s *sequence) skip(l *life, at, window uint64) {
+	h := hole{l.next, at, l.blind}
+	n := h.to - h.from
+	l.next = at
+	s.balance.Announced += n
+	if h.unknown {
+		s.balance.Unknown += n
+	} else {
+		s.balance.Gaps++
+		s.balance.Skipped += n
+	}
+	if i := len(l.holes) - 1; i >= 0 && l.holes[i].to == h.from && l.holes[i].unknown == h.unknown {
+		l.holes[i].to = at
+		return
+	}
+	// What nobody can fill any more is not remembered.
+	old := 0
+	for old < len(l.holes) && !l.holes[old].unknown && l.holes[old].to+window < at {
+		old++
+	}
+	l.holes = l.holes[:copy(l.holes, l.holes[old:])]
+	s.add(l, len(l.holes), h)
+}
+
+// add puts a hole in its place. When there are too many, the oldest is forgotten.
+func (s *sequence) add(l *life, i int, h hole) {
+	if len(l.holes) >= max(s.room, minHoles) {
+		if l.holes[0].unknown {
+			l.forgotten += l.holes[0].to - l.holes[0].from
+		}
+		l.holes = l.holes[:copy(l.holes, l.holes[1:])]
+		i = max(0, i-1)
+	}
+	l.holes = append(l.holes, hole{})
+	copy(l.holes[i+1:], l.holes[i:])
+	l.holes[i] = h
+}
+
+// narrow reports whether there is hardly room left for holes, and how many more
+// octets twice as much would take.
+func (s *sequence) narrow() (octets int64, narrow bool) {
+	room := max(s.room, minHoles)
+	return int64(room) * holeOctets * 2, room < maxHoles && max(len(s.now.holes), len(s.past.holes)) > room-2
+}
+
+// widen doubles the room.
+func (s *sequence) widen() { s.room = 2 * max(s.room, minHoles) }
+
+// late takes a datagram whose number has been passed: it fills holes, as far as
+// there are any, and what is left has come before.
+func (s *sequence) late(l *life, at, units uint64, known bool) {
+	end := at + units
+	if from := at; from < l.first && units > 0 {
+		// From before the first one seen, which has overtaken it.
+		at = min(end, l.first)
+		units -= at - from
+		if at < l.first {
+			s.add(l, 0, hole{at, l.first, false})
+			s.balance.Gaps++
+			s.balance.Skipped += l.first - at
+		}
+		s.balance.Announced += l.first - from
+		l.first = from
+	}
+	units -= s.fill(l, at, end)
+	if end > l.next {
+		s.balance.Announced += end - l.next
+		units -= end - l.next
+		l.next, l.blind, l.blindAt = end, !known, at
+	}
+	s.balance.Repeated += units
+	if !known {
+		s.doubt(l, end)
+	}
+}
+
+// fill takes what lies between two numbers out of the holes, and returns how much
+// that was.
+func (s *sequence) fill(l *life, from, to uint64) (n uint64) {
+	for i := 0; i < len(l.holes); i++ {
+		h := l.holes[i]
+		if h.to <= from {
+			continue
+		}
+		if h.from >= to {
+			break
+		}
+		a, b := max(h.from, from), min(h.to, to)
+		n += b - a
+		if h.unknown {
+			s.balance.Unknown -= b - a
+		} else {
+			s.balance.Recovered += b - a
+		}
+		switch {
+		case a == h.from && b == h.to:
+			l.holes = append(l.holes[:i], l.holes[i+1:]...)
+			i--
+		case a == h.from:
+			l.holes[i].from = b
+		default:
+			l.holes[i].to = a
+			if b < h.to {
+				s.add(l, i+1, hole{b, h.to, h.unknown})
+				return n
+			}
+		}
+	}
+	return n
+}
+
+// doubt makes the rest of a hole unknown from a number on: the datagram before it
+// has records that could not be counted.
+func (s *sequence) doubt(l *life, at uint64) {
+	for i := range l.holes {
+		h := &l.holes[i]
+		if h.unknown || at < h.from || at >= h.to {
+			continue
+		}
+		s.balance.Recovered += h.to - at
+		s.balance.Unknown += h.to - at
+		if at == h.from {
+			h.unknown = true
+			return
+		}
+		rest := hole{at, h.to, true}
+		h.to = at
+		s.add(l, i+1, rest)
+		return
+	}
+}
+
+// found takes records of a datagram observed before that could be counted only
+// now.
+func (s *sequence) found(number, units uint32) {
+	l := &s.now
+	if past := &s.past; past.started() && l.at(number) < l.first && past.at(number) <= past.next && past.at(number) >= past.first {
+		l = past
+	}
+	if units == 0 || !l.started() {
+		return
+	}
+	s.balance.Received += uint64(units)
+	at, left := l.at(number), uint64(units)
+	for i := 0; i < len(l.holes) && left > 0; {
+		h := l.holes[i]
+		from := max(h.from, at)
+		if !h.unknown || from >= h.to {
+			i++
+			continue
+		}
+		n := s.fill(l, from, min(h.to, from+left))
+		left -= n
+		at = from + n
+		i = 0
+	}
+	if l.blind && left > 0 && l.at(number) >= l.blindAt {
+		s.balance.Announced += left
+		l.next += left
+		left = 0
+	}
+	if n := min(l.forgotten, left); n > 0 {
+		l.forgotten -= n
+		s.balance.Unknown -= n
+		left -= n
+	}
+	s.balance.Repeated += left
+}
+
+// settle says that nothing waits for its template any more. What is unknown is
+// missing then, unless some of it was lost: that nobody will ever know.
+func (s *sequence) settle(lost bool) {
+	for _, l := range []*life{&s.now, &s.past} {
+		if !lost {
+			l.blind = false
+			s.decide(l.forgotten)
+		}
+		l.forgotten = 0
+		kept := l.holes[:0]
+		for _, h := range l.holes {
+			switch {
+			case h.unknown && lost:
+				continue
+			case h.unknown:
+				s.decide(h.to - h.from)
+				h.unknown = false
+			}
+			kept = append(kept, h)
+		}
+		l.holes = kept
+	}
+}
+
+// decide makes units that were unknown missing.
+func (s *sequence) decide(n uint64) {
+	if n > 0 {
+		s.balance.Unknown -= n
+		s.balance.Skipped += n
+		s.balance.Gaps++
+	}
 }

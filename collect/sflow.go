@@ -10,10 +10,10 @@ import (
 
 // decodeSFlow decodes an sFlow v5 datagram: each flow sample and each notice of
 // a discarded packet is one record of one packet.
-func (d *Decoder) decodeSFlow(dg *flow.Datagram, e *exporter, s *scratch) error {
+func (d *Decoder) decodeSFlow(dg *flow.Datagram, e *exporter, s *scratch) (*domain, error) {
 	sd := &s.sflow
 	if err := sd.Decode(dg.Payload); err != nil {
-		return err
+		return nil, err
 	}
 	r := &s.record
 	r.SetUint(flow.Type, uint64(flow.TypeSFlow5))
@@ -25,34 +25,36 @@ func (d *Decoder) decodeSFlow(dg *flow.Datagram, e *exporter, s *scratch) error 
 	r.SetUint(flow.TimeFlowStart, received)
 	r.SetUint(flow.TimeFlowEnd, received)
 	r.SetUint(flow.TimeExport, received)
-	dom := d.domain(e, domainKey{version: sflowVersion, id: sd.SubAgent, agent: sd.Agent}, dg.Exporter.Port(), sd.Sequence)
-	dom.observe(sd.Sequence, 1, true, &e.count)
+	s.mark.number, s.mark.datagrams = sd.Sequence, true
+	s.mark.uptime, s.mark.hasUptime = sd.Uptime, true
+	dom := d.domain(e, domainKey{version: sflowVersion, id: sd.SubAgent, agent: sd.Agent}, dg.Exporter.Port(), &s.mark)
+	s.units = 1
 	r.Share()
 	for sample := sd.Next(); sample != nil; sample = sd.Next() {
 		switch sample.Kind {
 		case sflow.Counters:
-			e.count.counterSamples.Add(1)
+			s.counts.CounterSamples++
 		case sflow.Other:
-			e.count.otherSamples.Add(1)
+			s.counts.OtherSamples++
 		case sflow.Flow, sflow.Drop:
 			r.Rebase()
 			setSample(sample, s, r)
-			e.count.records.Add(1)
+			s.counts.Records++
 			if err := s.emit(r); err != nil {
-				return stopError{err}
+				return dom, stopError{err}
 			}
 		}
 	}
 	if err := sd.Err(); err != nil {
-		return err
+		return dom, err
 	}
 	if head := 24 + sd.Agent.BitLen()/8; sd.Samples == 0 && len(dg.Payload) > head {
-		return fmt.Errorf("%d octets in an sflow datagram of no samples: %w", len(dg.Payload)-head, sflow.ErrMalformed)
+		return dom, fmt.Errorf("%d octets in an sflow datagram of no samples: %w", len(dg.Payload)-head, sflow.ErrMalformed)
 	}
 	if bad := sd.BadSamples + sd.BadRecords; bad > 0 {
-		return fmt.Errorf("%d samples or records of an sflow datagram: %w", bad, sflow.ErrMalformed)
+		return dom, fmt.Errorf("%d samples or records of an sflow datagram: %w", bad, sflow.ErrMalformed)
 	}
-	return nil
+	return dom, nil
 }
 
 // setSample fills r from a flow sample or a notice of a discarded packet.

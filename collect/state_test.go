@@ -123,19 +123,22 @@ func TestSequence(t *testing.T) {
 		{"gap", []uint32{7, 8, 12, 13}, counts{gaps: 1, missing: 3}},
 		{"gap over the top", []uint32{top, 3, 4}, counts{gaps: 1, missing: 3}},
 		{"two gaps", []uint32{7, 9, 11}, counts{gaps: 2, missing: 2}},
-		{"late", []uint32{7, 9, 8, 10}, counts{gaps: 1, missing: 0, repeated: 1}},
-		{"late over the top", []uint32{top, 1, 0, 2}, counts{gaps: 1, missing: 0, repeated: 1}},
+		{"late", []uint32{7, 9, 8, 10}, counts{gaps: 1}},
+		{"late over the top", []uint32{top, 1, 0, 2}, counts{gaps: 1}},
 		{"repeated", []uint32{7, 8, 8, 9}, counts{repeated: 1}},
-		{"repeated after a gap", []uint32{7, 9, 9, 10}, counts{gaps: 1, missing: 0, repeated: 1}},
-		{"all late", []uint32{7, 11, 8, 9, 10, 12}, counts{gaps: 1, repeated: 3}},
+		{"repeated after a gap", []uint32{7, 9, 9, 10}, counts{gaps: 1, missing: 1, repeated: 1}},
+		{"all late", []uint32{7, 11, 8, 9, 10, 12}, counts{gaps: 1}},
+		{"late and repeated", []uint32{7, 11, 9, 9, 12}, counts{gaps: 1, missing: 2, repeated: 1}},
+		{"before the first", []uint32{9, 7, 10}, counts{gaps: 1, missing: 1}},
+		{"overtaken by a restart", []uint32{1 << 30, 1<<30 + 2, 0, 1, 1<<30 + 1, 2}, counts{gaps: 1, restarts: 1}},
 		{"restart", []uint32{1 << 30, 1<<30 + 1, 0, 1, 2}, counts{restarts: 1}},
 		{"restart ahead", []uint32{5, 6, 1 << 30, 1<<30 + 1}, counts{restarts: 1}},
 	}
 	for _, tt := range tests {
 		check := func(version string, s collect.ExporterStats) {
 			t.Helper()
-			if got := (counts{s.Gaps, s.Missing(), s.Repeated, s.Restarts}); got != tt.want {
-				t.Errorf("%s, %s: %+v, want %+v", tt.name, version, got, tt.want)
+			if got := (counts{s.Gaps, s.Missing(), s.Repeated, s.Restarts}); got != tt.want || !s.Holds() || s.Received != uint64(len(tt.numbers)) {
+				t.Errorf("%s, %s: %+v, want %+v; %+v", tt.name, version, got, tt.want, s.Balance)
 			}
 		}
 		c5, c7, c9, c10, cs := newCollector(t), newCollector(t), newCollector(t), newCollector(t), newCollector(t)

@@ -1,9 +1,9 @@
 package collect
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 )
 
 // Reason says why a datagram, or a part of one, could not be decoded.
@@ -29,20 +29,10 @@ func Reasons() []Reason {
 	return []Reason{ReasonUnknown, ReasonTruncated, ReasonTemplate, ReasonMalformed, ReasonDecoder}
 }
 
-// counters count what one exporter sent. Workers add to them at once.
-type counters struct {
-	datagrams, bytes, records, options, templates, counterSamples, otherSamples atomic.Uint64
-	malformed                                                                   [numReasons]atomic.Uint64
-	missingTemplates, heldSets, heldDecoded, heldExpired, heldEvicted           atomic.Uint64
-	gaps, skipped, recovered, repeated, restarts                                atomic.Uint64
-	templatesEvicted, domainsEvicted, optionsEvicted                            atomic.Uint64
-}
-
-// ExporterStats is what one exporter has sent so far.
-type ExporterStats struct {
-	Exporter netip.Addr // the zero Addr: exporters that were evicted, in sum
-	LastSeen int64      // seconds since the epoch
-
+// Counts is what datagrams held. At any time
+//
+//	Sets = SetsDecoded + SetsMalformed + MissingTemplates + Held()
+type Counts struct {
 	Datagrams      uint64
 	Bytes          uint64
 	Records        uint64 // data records that became flow records
@@ -51,8 +41,10 @@ type ExporterStats struct {
 	CounterSamples uint64 // sFlow counter samples
 	OtherSamples   uint64 // sFlow samples of formats that are not known
 
-	Malformed        [numReasons]uint64 // datagrams with something that could not be decoded, by Reason
-	MissingTemplates uint64             // data sets that no template described, and that are not held, or no more
+	Sets             uint64 // data sets of NetFlow v9 and IPFIX
+	SetsDecoded      uint64
+	SetsMalformed    uint64 // of which some records at most could be decoded
+	MissingTemplates uint64 // that no template described, and that are not held, or no more
 
 	// Data sets whose template has not come yet are held.
 	HeldSets    uint64 // how many have been held so far: the sum of the next three and of those held now
@@ -60,82 +52,85 @@ type ExporterStats struct {
 	HeldExpired uint64 // those whose template did not come in time
 	HeldEvicted uint64 // those that gave way to others
 
-	// Of the protocol's sequence numbers, in its own unit: datagrams in NetFlow
-	// v9 and sFlow, records in v5, v7 and IPFIX.
-	Gaps      uint64 // times that numbers were skipped
-	Skipped   uint64 // how many were skipped
-	Recovered uint64 // how many of these came later after all
-	Repeated  uint64 // datagrams that came again or late
-	Restarts  uint64 // times that numbers began anew
+	Malformed [numReasons]uint64 // datagrams with something that could not be decoded, by Reason
 
 	TemplatesEvicted, DomainsEvicted, OptionsEvicted uint64 // entries lost to the bounds of tables
+
+	Balance // of sequence numbers
 }
 
-func (c *counters) stats(addr netip.Addr, seen int64) ExporterStats {
-	s := ExporterStats{
-		Exporter:         addr,
-		LastSeen:         seen,
-		Datagrams:        c.datagrams.Load(),
-		Bytes:            c.bytes.Load(),
-		Records:          c.records.Load(),
-		Options:          c.options.Load(),
-		Templates:        c.templates.Load(),
-		CounterSamples:   c.counterSamples.Load(),
-		OtherSamples:     c.otherSamples.Load(),
-		MissingTemplates: c.missingTemplates.Load(),
-		HeldDecoded:      c.heldDecoded.Load(),
-		HeldExpired:      c.heldExpired.Load(),
-		HeldEvicted:      c.heldEvicted.Load(),
-		HeldSets:         c.heldSets.Load(),
-		Gaps:             c.gaps.Load(),
-		Skipped:          c.skipped.Load(),
-		Recovered:        c.recovered.Load(),
-		Repeated:         c.repeated.Load(),
-		Restarts:         c.restarts.Load(),
-		TemplatesEvicted: c.templatesEvicted.Load(),
-		DomainsEvicted:   c.domainsEvicted.Load(),
-		OptionsEvicted:   c.optionsEvicted.Load(),
+// Add adds the counts of o to those of c.
+func (c *Counts) Add(o *Counts) {
+	c.Datagrams += o.Datagrams
+	c.Bytes += o.Bytes
+	c.Records += o.Records
+	c.Options += o.Options
+	c.Templates += o.Templates
+	c.CounterSamples += o.CounterSamples
+	c.OtherSamples += o.OtherSamples
+	c.Sets += o.Sets
+	c.SetsDecoded += o.SetsDecoded
+	c.SetsMalformed += o.SetsMalformed
+	c.MissingTemplates += o.MissingTemplates
+	c.HeldSets += o.HeldSets
+	c.HeldDecoded += o.HeldDecoded
+	c.HeldExpired += o.HeldExpired
+	c.HeldEvicted += o.HeldEvicted
+	for i := range c.Malformed {
+		c.Malformed[i] += o.Malformed[i]
 	}
-	for i := range s.Malformed {
-		s.Malformed[i] = c.malformed[i].Load()
-	}
-	return s
+	c.TemplatesEvicted += o.TemplatesEvicted
+	c.DomainsEvicted += o.DomainsEvicted
+	c.OptionsEvicted += o.OptionsEvicted
+	c.Balance.Add(&o.Balance)
 }
-
-// Missing returns how much is missing by sequence numbers: what was skipped and
-// has not come since. It never exceeds Skipped, whenever the two were read.
-func (s *ExporterStats) Missing() uint64 { return s.Skipped - min(s.Recovered, s.Skipped) }
 
 // Held returns how many data sets wait for their templates.
-func (s *ExporterStats) Held() uint64 {
-	return s.HeldSets - min(s.HeldDecoded+s.HeldExpired+s.HeldEvicted, s.HeldSets)
+func (c *Counts) Held() uint64 {
+	return c.HeldSets - c.HeldDecoded - c.HeldExpired - c.HeldEvicted
 }
 
-// Add adds the counts of o to those of s.
-func (s *ExporterStats) Add(o ExporterStats) {
-	s.LastSeen = max(s.LastSeen, o.LastSeen)
-	s.Datagrams += o.Datagrams
-	s.Bytes += o.Bytes
-	s.Records += o.Records
-	s.Options += o.Options
-	s.Templates += o.Templates
-	s.CounterSamples += o.CounterSamples
-	s.OtherSamples += o.OtherSamples
-	s.MissingTemplates += o.MissingTemplates
-	s.HeldSets += o.HeldSets
-	s.HeldDecoded += o.HeldDecoded
-	s.HeldExpired += o.HeldExpired
-	s.HeldEvicted += o.HeldEvicted
-	s.Gaps += o.Gaps
-	s.Skipped += o.Skipped
-	s.Recovered += o.Recovered
-	s.Repeated += o.Repeated
-	s.Restarts += o.Restarts
-	s.TemplatesEvicted += o.TemplatesEvicted
-	s.DomainsEvicted += o.DomainsEvicted
-	s.OptionsEvicted += o.OptionsEvicted
-	for i := range s.Malformed {
-		s.Malformed[i] += o.Malformed[i]
+// SetsHold reports whether all data sets are accounted for.
+func (c *Counts) SetsHold() bool {
+	return c.HeldDecoded+c.HeldExpired+c.HeldEvicted <= c.HeldSets && c.Sets == c.SetsDecoded+c.SetsMalformed+c.MissingTemplates+c.Held()
+}
+
+// AllMalformed returns how many datagrams had something that could not be decoded,
+// for any reason.
+func (c *Counts) AllMalformed() (n uint64) {
+	for _, m := range c.Malformed {
+		n += m
+	}
+	return n
+}
+
+// ExporterStats is what one exporter has sent so far.
+type ExporterStats struct {
+	Exporter netip.Addr // the zero Addr: several exporters, in sum
+	LastSeen int64      // seconds since the epoch
+	Counts
+}
+
+// DomainStats is what one observation domain of an exporter has sent so far.
+type DomainStats struct {
+	Exporter netip.Addr
+	Port     uint16     // of the exporter, where several share its address and this is not the first; otherwise 0
+	Version  uint16     // 1, 5, 7, 9 and 10 (IPFIX) begin with it; sFlow is told by its Agent
+	Domain   uint32     // observation domain, source id, engine type and id, or sFlow's sub-agent
+	Agent    netip.Addr // of sFlow; otherwise the zero Addr
+	LastSeen int64      // seconds since the epoch
+	Counts
+}
+
+// Protocol returns the name of the protocol.
+func (s *DomainStats) Protocol() string {
+	switch {
+	case s.Agent.IsValid():
+		return "sFlow v5"
+	case s.Version == 10:
+		return "IPFIX"
+	default:
+		return "NetFlow v" + string(rune('0'+s.Version))
 	}
 }
 
@@ -152,36 +147,204 @@ type DecoderStats struct {
 }
 
 // Stats returns what the decoder has seen so far.
-func (d *Decoder) Stats() DecoderStats {
+func (d *Decoder) Stats() DecoderStats { return d.stats(func(*DomainStats) {}) }
+
+// Ledger returns what each observation domain has sent so far, by exporter,
+// version, domain and port. The counts of a domain are of one moment. What came
+// from domains and exporters that were evicted, or was of no domain, is in the
+// sums of Stats only.
+func (d *Decoder) Ledger() (DecoderStats, []DomainStats) {
+	var domains []DomainStats
+	stats := d.stats(func(s *DomainStats) { domains = append(domains, *s) })
+	slices.SortFunc(domains, func(a, b DomainStats) int {
+		return cmp.Or(a.Exporter.Compare(b.Exporter), cmp.Compare(a.Version, b.Version), a.Agent.Compare(b.Agent), cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Port, b.Port))
+	})
+	return stats, domains
+}
+
+func (d *Decoder) stats(each func(*DomainStats)) DecoderStats {
 	var s DecoderStats
 	d.mu.Lock()
-	s.Total, s.Evicted = d.evicted.total, d.evicted.exporters
+	s.Total.Counts, s.Evicted = d.evicted.counts, d.evicted.exporters
+	s.Total.LastSeen = d.evicted.seen
+	leaving := slices.Clone(d.evicted.leaving)
 	exporters := d.exporters.Load()
 	s.Octets = d.octets
 	d.mu.Unlock()
 	d.hold.mu.Lock()
 	s.HeldOctets = d.hold.octets
 	d.hold.mu.Unlock()
-	for addr, e := range exporters.all() {
-		es := e.count.stats(addr, e.seen.Load())
+	for _, e := range leaving {
+		es := e.stats(&d.hold, func(*domain, *DomainStats) {})
+		s.Total.add(&es)
+	}
+	for _, e := range exporters.all() {
+		es := e.stats(&d.hold, func(dom *domain, ds *DomainStats) {
+			if dom.parent == nil {
+				s.Domains++
+				s.Programs += dom.templates.Load().len()
+			}
+			each(ds)
+		})
 		s.Exporters = append(s.Exporters, es)
-		s.Total.Add(es)
-		for _, dom := range e.domains.Load().all() {
-			s.Domains++
-			s.Programs += dom.templates.Load().len()
-		}
+		s.Total.add(&es)
 	}
 	slices.SortFunc(s.Exporters, func(a, b ExporterStats) int { return a.Exporter.Compare(b.Exporter) })
 	return s
 }
 
-// evicted keeps the counts of exporters that are no longer known.
-type evicted struct {
-	total     ExporterStats
-	exporters uint64
+func (s *ExporterStats) add(o *ExporterStats) {
+	s.LastSeen = max(s.LastSeen, o.LastSeen)
+	s.Counts.Add(&o.Counts)
 }
 
-func (v *evicted) add(e *exporter) {
-	v.total.Add(e.count.stats(e.addr, e.seen.Load()))
-	v.exporters++
+// Add adds the counts of o to those of s.
+func (s *ExporterStats) Add(o ExporterStats) { s.add(&o) }
+
+// stats sums up an exporter and calls each for its domains.
+func (e *exporter) stats(q *hold, each func(*domain, *DomainStats)) ExporterStats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := ExporterStats{Exporter: e.addr, LastSeen: e.seen.Load(), Counts: e.rest}
+	for _, dom := range e.domains.Load().all() {
+		dom.stats(q, e.addr, func(dom *domain, ds *DomainStats) {
+			s.Counts.Add(&ds.Counts)
+			each(dom, ds)
+		})
+	}
+	return s
+}
+
+// stats calls each for the domain and those of further exporters behind the same
+// address.
+func (dom *domain) stats(q *hold, exporter netip.Addr, each func(*domain, *DomainStats)) {
+	dom.mu.Lock()
+	defer dom.mu.Unlock()
+	s := DomainStats{Exporter: exporter, Version: dom.key.version, Domain: dom.key.id, Agent: dom.key.agent, LastSeen: dom.seen, Counts: dom.counts}
+	s.Balance = dom.seq.balance
+	dom.given(q).addTo(&s.Counts)
+	if dom.parent != nil {
+		s.Port = uint16(dom.port.Load())
+	}
+	each(dom, &s)
+	for _, other := range dom.others {
+		other.stats(q, exporter, each)
+	}
+}
+
+// commit counts a datagram, once all of it has been looked at. The domain of one
+// that has none is nil. The counts of what is evicted meanwhile go where those of
+// its like went before.
+func (d *Decoder) commit(e *exporter, dom *domain, s *scratch) {
+	if dom != nil && d.observe(e, dom, s) {
+		return
+	}
+	if !s.mark.none && dom != nil {
+		// Numbers of a domain that has been forgotten are a life of their own.
+		n := uint64(s.units)
+		s.counts.Balance = Balance{Announced: n, Received: n}
+	}
+	e.mu.Lock()
+	gone := e.left
+	if !gone {
+		e.rest.Add(&s.counts)
+	}
+	e.mu.Unlock()
+	if gone {
+		d.mu.Lock()
+		d.evicted.counts.Add(&s.counts)
+		d.mu.Unlock()
+	}
+}
+
+func (d *Decoder) observe(e *exporter, dom *domain, s *scratch) bool {
+	dom.mu.Lock()
+	defer dom.mu.Unlock()
+	if dom.left {
+		return false
+	}
+	dom.seen = max(dom.seen, s.mark.received)
+	dom.counts.Add(&s.counts)
+	if s.mark.held {
+		d.found(dom, s)
+	} else {
+		dom.seq.observe(&s.mark, s.units, s.known)
+	}
+	if octets, narrow := dom.seq.narrow(); narrow && d.account(e, dom, octets) {
+		dom.seq.widen()
+	}
+	return true
+}
+
+// found takes the records of a set that was held. dom.mu is held.
+func (d *Decoder) found(dom *domain, s *scratch) {
+	if s.mark.datagrams {
+		return
+	}
+	dom.seq.found(s.mark.number, s.units)
+	given := dom.given(&d.hold)
+	if given.kept-given.expired-given.evicted == dom.counts.HeldDecoded+dom.counts.HeldEvicted {
+		lost := given.lost() + dom.counts.HeldEvicted
+		dom.seq.settle(lost > dom.lost)
+		dom.lost = lost
+	}
+}
+
+// given returns the counts of sets that were given to be held.
+func (dom *domain) given(q *hold) *heldCounts {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c := dom.heldCounts
+	return &c
+}
+
+// evicted keeps the counts of exporters that are no longer known.
+type evicted struct {
+	counts    Counts
+	exporters uint64
+	seen      int64
+	leaving   []*exporter // of whom the counts are not in the sum yet
+}
+
+// settle sums up the exporters that have been evicted. Whoever evicts holds locks
+// under which that cannot be done.
+func (d *Decoder) settle() {
+	d.mu.Lock()
+	leaving := slices.Clone(d.evicted.leaving)
+	d.mu.Unlock()
+	for _, e := range leaving {
+		c := e.leave(&d.hold)
+		d.mu.Lock()
+		if i := slices.Index(d.evicted.leaving, e); i >= 0 { // nobody else was faster
+			d.evicted.leaving = slices.Delete(d.evicted.leaving, i, i+1)
+			d.evicted.counts.Add(&c)
+			d.evicted.seen = max(d.evicted.seen, e.seen.Load())
+		}
+		d.mu.Unlock()
+	}
+}
+
+// leave returns the counts of an exporter, to which nothing is added from then on.
+func (e *exporter) leave(q *hold) Counts {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.left = true
+	c := e.rest
+	for _, dom := range e.domains.Load().all() {
+		dom.leave(q, &c)
+	}
+	return c
+}
+
+// leave adds the counts of a domain and its like to c.
+func (dom *domain) leave(q *hold, c *Counts) {
+	dom.mu.Lock()
+	defer dom.mu.Unlock()
+	dom.left = true
+	c.Add(&dom.counts)
+	c.Balance.Add(&dom.seq.balance)
+	dom.given(q).addTo(c)
+	for _, other := range dom.others {
+		other.leave(q, c)
+	}
 }

@@ -44,7 +44,7 @@ var exporterMetrics = []exporterMetric{
 	exporterCounter("sequence_gaps", "Times that sequence numbers were skipped, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Gaps }),
 	exporterCounter("sequence_missing", "What sequence numbers skipped, in the protocol's unit, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Skipped }),
 	exporterCounter("sequence_recovered", "What of that came late after all, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Recovered }),
-	exporterCounter("sequence_repeated", "Datagrams that came late or again, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Repeated }),
+	exporterCounter("sequence_repeated", "What came again, in the same unit, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Repeated }),
 	exporterCounter("sequence_restarts", "Times that sequence numbers began anew, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Restarts }),
 	exporterCounter("evicted_templates", "Templates that gave way to others, by exporter.", func(s *collect.ExporterStats) uint64 { return s.TemplatesEvicted }),
 	exporterCounter("evicted_domains", "Observation domains that gave way to others, by exporter.", func(s *collect.ExporterStats) uint64 { return s.DomainsEvicted }),

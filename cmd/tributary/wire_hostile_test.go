@@ -109,10 +109,11 @@ func TestWireHostile(t *testing.T) {
 		round(2 + n)
 	}
 	balance()
-	// Room for what is touched late: each worker has 8 MB of buffers.
+	// Room for what is touched late: each worker has 8 MB of buffers. And what waits
+	// for templates grows from round to round.
 	last := collector.peakMemory(t)
 	t.Logf("%d datagrams, peak memory %d octets after two rounds, %d after ten", sent, warm, last)
-	if last > warm+warm/4+16<<20 {
+	if last > warm+warm/4+16<<20+reference.Stats().HeldOctets {
 		t.Errorf("peak memory went from %d to %d octets", warm, last)
 	}
 
