@@ -269,6 +269,8 @@ func guards(id [16]byte) []guard {
 		{alter(kmsg.ConfigResourceTypeBroker, "1"), 31, []string{"cluster:kafka-cluster:ALTER_CONFIGS"}},
 		{grow, 29, []string{"topic:secret:ALTER"}},
 		{set(0, kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()), 31, []string{"cluster:kafka-cluster:DESCRIBE"}},
+		{set(1, kmsg.NewPtrDescribeClientQuotasRequest()), 31, []string{"cluster:kafka-cluster:DESCRIBE_CONFIGS"}},
+		{alterQuotaRequest("user", "x", "producer_byte_rate", 1e9), 31, []string{"cluster:kafka-cluster:ALTER_CONFIGS"}},
 		{dropUser, 31, []string{"cluster:kafka-cluster:ALTER"}},
 	}
 }

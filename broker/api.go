@@ -63,6 +63,8 @@ func servedAPIs() []api {
 		deleteGroupsAPI(),
 		incrementalAlterConfigsAPI(),
 		offsetDeleteAPI(),
+		describeClientQuotasAPI(),
+		alterClientQuotasAPI(),
 		describeUserSCRAMCredentialsAPI(),
 		alterUserSCRAMCredentialsAPI(),
 		describeClusterAPI(),

@@ -27,8 +27,9 @@ type Broker struct {
 	buffers     *buffers
 	counters    counters
 
-	users *users
-	acls  *acls // nil: everybody may do everything
+	users  *users
+	acls   *acls // nil: everybody may do everything
+	quotas *quotas
 
 	listeners []*listener
 	accept    sync.WaitGroup
@@ -114,6 +115,9 @@ func (b *Broker) open() error {
 		return err
 	}
 	if b.users, err = openUsers(&b.cfg, meta); err != nil {
+		return err
+	}
+	if b.quotas, err = openQuotas(&b.cfg, meta); err != nil {
 		return err
 	}
 	if b.acls, err = openACLs(&b.cfg, meta); err != nil {

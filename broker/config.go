@@ -65,6 +65,7 @@ type Config struct {
 	SuperUsers      []string // super.users: principals who may do everything, such as User:admin
 	AllowWithoutACL bool     // allow.everyone.if.no.acl.found: a resource that no ACL speaks of is everybody's
 	MaxACLs         int      // ACLs beyond it are refused
+	MaxQuotaClients int      // clients with a quota that are measured one by one; more share what there is
 
 	NodeID    int32  // node.id, 0 is taken as 1; may not change in the life of a data directory
 	ClusterID string // cluster id; empty: what the data directory has, or a new random one
@@ -107,7 +108,8 @@ type Config struct {
 
 	Logger *slog.Logger // nil: discard
 
-	fs commitlog.FS // tests put one under the logs that fails or waits
+	fs  commitlog.FS     // tests put one under the logs that fails or waits
+	now func() time.Time // the clock of quotas; tests have one of their own
 }
 
 // DefaultConfig returns the configuration of a broker on a developer's machine or a single server. DataDir is left empty,
@@ -135,6 +137,7 @@ func DefaultConfig() Config {
 		FrameTimeout:                   30 * time.Second,
 		HandshakeTimeout:               15 * time.Second,
 		MaxACLs:                        10_000,
+		MaxQuotaClients:                10_000,
 		GroupMinSessionTimeout:         100 * time.Millisecond,
 		GroupMaxSessionTimeout:         30 * time.Minute,
 		GroupMaxSize:                   5000,
@@ -185,6 +188,7 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.FrameTimeout, d.FrameTimeout)
 	orDefault(&c.HandshakeTimeout, d.HandshakeTimeout)
 	orDefault(&c.MaxACLs, d.MaxACLs)
+	orDefault(&c.MaxQuotaClients, d.MaxQuotaClients)
 	orDefault(&c.GroupMinSessionTimeout, d.GroupMinSessionTimeout)
 	orDefault(&c.GroupMaxSessionTimeout, d.GroupMaxSessionTimeout)
 	orDefault(&c.GroupMaxSize, d.GroupMaxSize)
@@ -247,6 +251,7 @@ func (c *Config) check() error {
 		within("IdleTimeout", c.IdleTimeout, time.Millisecond, century),
 		within("FrameTimeout", c.FrameTimeout, time.Millisecond, century),
 		within("MaxACLs", c.MaxACLs, 1, 1_000_000),
+		within("MaxQuotaClients", c.MaxQuotaClients, 1, math.MaxInt32),
 		within("HandshakeTimeout", c.HandshakeTimeout, time.Millisecond, century),
 		within("GroupInitialRebalanceDelay", c.GroupInitialRebalanceDelay, 0, time.Hour),
 		within("GroupMinSessionTimeout", c.GroupMinSessionTimeout, time.Millisecond, c.GroupMaxSessionTimeout),

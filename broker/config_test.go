@@ -43,6 +43,7 @@ func TestConfig(t *testing.T) {
 		"IdleTimeout":       func(c *broker.Config) { c.IdleTimeout = -1 },
 		"FrameTimeout":      func(c *broker.Config) { c.FrameTimeout = -1 },
 		"MaxACLs":           func(c *broker.Config) { c.MaxACLs = -1 },
+		"MaxQuotaClients":   func(c *broker.Config) { c.MaxQuotaClients = -1 },
 		"SuperUsers":        func(c *broker.Config) { c.Authorize, c.SuperUsers = true, []string{"admin"} },
 		"Authorize":         func(c *broker.Config) { c.SuperUsers = []string{"User:admin"} },
 		"HandshakeTimeout":  func(c *broker.Config) { c.HandshakeTimeout = -1 },

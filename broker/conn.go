@@ -38,6 +38,8 @@ type conn struct {
 	waiting atomic.Int64 // requests read and not answered
 	owed    atomic.Int64 // bytes of answers that are ready and not written
 
+	mutedUntil atomic.Int64 // no request is read before, in nanoseconds since 1970
+
 	paid chan struct{} // to the reader, when the writer has written some
 
 	// What the reader has for itself.
@@ -93,6 +95,8 @@ func (c *conn) read() {
 	s := &c.b.counters
 	switch {
 	case c.b.isClosing():
+	case errors.Is(err, errTooOften):
+		s.tooOften.Add(1)
 	case errors.Is(err, errHandshake):
 		s.handshakes.Add(1)
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
@@ -139,6 +143,9 @@ func (c *conn) readAll() error {
 			return errAuthentication
 		}
 		size, err := c.readSize()
+		if err == nil {
+			err = c.unmuted()
+		}
 		if err != nil {
 			return err
 		}
@@ -312,7 +319,10 @@ func (c *conn) serve(frame []byte) (rq *request, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return rq, rq.api.serve(rq, m)
+	rq.beginRequest()
+	err = rq.api.serve(rq, m)
+	rq.endRequest()
+	return rq, err
 }
 
 // write is the writer. It closes the connection when it ends.

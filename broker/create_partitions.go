@@ -31,6 +31,9 @@ func serveCreatePartitions(rq *request, m kmsg.Request) error {
 				err = refusef(codeInvalidAssignment, "replicas can be on broker %d only", b.cfg.NodeID)
 			}
 		}
+		if t := b.topics.get(q.Topic); err == nil && t != nil && !req.ValidateOnly {
+			err = rq.mutate(max(int(q.Count)-len(t.partitions()), 0), 3)
+		}
 		if err == nil {
 			err = b.topics.grow(q.Topic, q.Count, req.ValidateOnly)
 		}

@@ -33,7 +33,7 @@ func serveCreateTopics(rq *request, m kmsg.Request) error {
 			resp.Topics = append(resp.Topics, rt)
 			continue
 		}
-		t, configs, err := b.createTopic(q, names[q.Topic] > 1, req.ValidateOnly)
+		t, configs, err := b.createTopic(rq, q, names[q.Topic] > 1, req.ValidateOnly)
 		if err != nil {
 			refusal := asRefusal(err)
 			rt.ErrorCode, rt.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
@@ -69,7 +69,7 @@ func partitionsOf(q *kmsg.CreateTopicsRequestTopic, standard int32) int32 {
 	return q.NumPartitions
 }
 
-func (b *Broker) createTopic(q *kmsg.CreateTopicsRequestTopic, twice, validateOnly bool) (*topic, map[string]string, error) {
+func (b *Broker) createTopic(rq *request, q *kmsg.CreateTopicsRequestTopic, twice, validateOnly bool) (*topic, map[string]string, error) {
 	partitions := partitionsOf(q, b.cfg.DefaultPartitions)
 	switch {
 	case twice:
@@ -95,6 +95,11 @@ func (b *Broker) createTopic(q *kmsg.CreateTopicsRequestTopic, twice, validateOn
 			return nil, nil, refusef(codeInvalidConfig, "topic config %s has no value", c.Name)
 		}
 		configs[c.Name] = *c.Value
+	}
+	if !validateOnly {
+		if err := rq.mutate(int(partitions), 6); err != nil {
+			return nil, nil, err
+		}
 	}
 	t, err := b.topics.create(q.Topic, partitions, configs, validateOnly)
 	return t, configs, err

@@ -43,7 +43,11 @@ func serveDeleteTopics(rq *request, m kmsg.Request) error {
 			resp.Topics = append(resp.Topics, rt)
 			continue
 		}
-		if refusal := asRefusal(b.topics.delete(t)); refusal != nil {
+		err := rq.mutate(len(t.partitions()), 5)
+		if err == nil {
+			err = b.topics.delete(t)
+		}
+		if refusal := asRefusal(err); refusal != nil {
 			rt.ErrorCode, rt.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
 		} else {
 			b.groups.forgetTopic(t.name)

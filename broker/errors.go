@@ -70,6 +70,7 @@ const (
 	codeFencedInstanceID        code = 82
 	codeGroupSubscribed         code = 86
 	codeInvalidRecord           code = 87
+	codeThrottled               code = 89
 	codeResourceNotFound        code = 91
 	codeDuplicateResource       code = 92
 	codeUnacceptableCredential  code = 93

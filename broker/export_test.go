@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"strings"
+	"time"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
 )
@@ -33,6 +34,12 @@ func AppendTestProducerBatch(dst []byte, id int64, epoch int16, sequence int32, 
 // WithSync has every sync of a log file ask f first.
 func WithSync(cfg Config, f func() error) Config {
 	cfg.fs = syncFS{commitlog.OSFS(), f}
+	return cfg
+}
+
+// WithClock has quotas go by another clock.
+func WithClock(cfg Config, now func() time.Time) Config {
+	cfg.now = now
 	return cfg
 }
 

@@ -35,6 +35,8 @@ type fetch struct {
 	topics   []fetchTopic
 	parts    []fetchPart // of all topics, in order
 	woken    chan struct{}
+	limit    *limit // of the client's bytes; nil: none
+	time     *limit // of the time spent on it
 }
 
 type fetchTopic struct {
@@ -64,6 +66,7 @@ type fetchPart struct {
 func serveFetch(rq *request, _ kmsg.Request) error {
 	f := &fetch{rq: rq, minBytes: 1}
 	f.decode()
+	f.bounded()
 	rq.sendWith(f.run)
 	return nil
 }
@@ -133,8 +136,13 @@ func (f *fetch) run() error {
 	}
 	f.resolve()
 	defer f.release()
-	if got, settled := f.read(); !settled && got < f.minBytes {
-		f.wait()
+	got, settled := f.read()
+	if !settled && got < f.minBytes {
+		got = f.wait(got)
+	}
+	f.meter(got)
+	if f.time != nil {
+		defer f.spend(time.Now())
 	}
 	return f.write()
 }
@@ -214,12 +222,12 @@ func (f *fetch) release() {
 	}
 }
 
-// wait reads again each time a partition moves, until there is enough or the time is up.
-func (f *fetch) wait() {
+// wait reads again each time a partition moves, until there is enough or the time is up, and returns the bytes found.
+func (f *fetch) wait(got int) int {
 	c := f.rq.conn
 	left := time.Until(f.until)
 	if left <= 0 || len(f.parts) == 0 {
-		return
+		return got
 	}
 	c.b.counters.waiting.Add(1)
 	defer c.b.counters.waiting.Add(-1)
@@ -239,16 +247,17 @@ func (f *fetch) wait() {
 	defer c.timer.Stop()
 	for {
 		f.register()
-		if got, settled := f.read(); settled || got >= f.minBytes {
-			return
+		got, settled := f.read()
+		if settled || got >= f.minBytes {
+			return got
 		}
 		select {
 		case <-f.woken:
 		case <-c.timer.C:
-			f.read()
-			return
+			got, _ = f.read()
+			return got
 		case <-c.quiet: // nobody reads the answer any more, or the broker closes
-			return
+			return got
 		}
 	}
 }
@@ -283,7 +292,7 @@ func (f *fetch) write() error {
 	}
 	out := rq.begin(size)
 	defer func() { c.b.buffers.put(out) }()
-	out = appendInt32(out, 0) // throttle time
+	out = appendInt32(out, f.rq.throttleMillis())
 	if v >= 7 {
 		out = appendInt16(out, rq.code(f.bad))
 		out = appendInt32(out, 0) // session: none

@@ -99,7 +99,8 @@ func serveProduce(rq *request, _ kmsg.Request) error {
 		cur.tags(rq.flexible)
 		out = appendTags(out, rq.flexible)
 	}
-	out = appendInt32(out, 0) // throttle time
+	rq.meterProduce(len(rq.body))
+	out = appendInt32(out, rq.throttleMillis())
 	out = appendTags(out, rq.flexible)
 	if acks == 0 {
 		rq.silent = true

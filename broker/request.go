@@ -16,6 +16,7 @@ type request struct {
 	correlation int32
 	body        []byte // of the frame; gone when the handler returns
 	at          time.Time
+	throttled   time.Duration // its client is to wait so long after the answer
 
 	ready  chan struct{} // closed when one of the following is set
 	answer []byte        // whole frame
@@ -48,6 +49,7 @@ func (rq *request) answerWith(b []byte) {
 // respond encodes an answer and hands it over. It may be called from any goroutine, once.
 func (rq *request) respond(m kmsg.Response) {
 	m.SetVersion(rq.version)
+	rq.tellThrottle(m)
 	rq.answerWith(m.AppendTo(rq.begin(512)))
 }
 
@@ -57,6 +59,7 @@ func (rq *request) respondFrom(f func() kmsg.Response) {
 	rq.sendWith(func() error {
 		m := f()
 		m.SetVersion(rq.version)
+		rq.tellThrottle(m)
 		b := m.AppendTo(rq.begin(512))
 		putInt32(b, int32(len(b)-4))
 		err := rq.conn.writeAll(b)

@@ -22,6 +22,9 @@ type session struct {
 	pending bool      // it has to authenticate before anything else
 	by      time.Time // until when it has time for that and for the TLS handshake
 
+	quotas *clientQuotas // of its client; nil: not looked up
+	held   time.Duration // it is closed after this time: its address connects too often
+
 	mechanism string       // agreed on by SaslHandshake
 	exchange  saslExchange // under way
 	bare      bool         // SaslHandshake v0: tokens come in frames without a header
@@ -45,6 +48,7 @@ const authenticationDelay = 100 * time.Millisecond
 var (
 	errHandshake       = errors.New("tls handshake")
 	errUnauthenticated = errors.New("request before authentication")
+	errTooOften        = errors.New("connections too often")
 	errAuthentication  = errors.New("authentication failed")
 )
 
@@ -57,6 +61,7 @@ func newSession(b *Broker, l *listener, nc net.Conn) session {
 	if host, _, err := net.SplitHostPort(nc.RemoteAddr().String()); err == nil {
 		s.host = host
 	}
+	s.held = b.quotas.connection(s.host)
 	s.pending = len(l.cfg.SASLMechanisms) > 0
 	if s.pending || l.certificates != nil {
 		s.by = time.Now().Add(b.cfg.HandshakeTimeout)
@@ -64,8 +69,13 @@ func newSession(b *Broker, l *listener, nc net.Conn) session {
 	return s
 }
 
-// handshake does what comes before the first request: TLS, where the listener has it.
+// handshake does what comes before the first request: TLS, where the listener has it. Who has connected too often is closed
+// instead, and not at once (KIP-612).
 func (c *conn) handshake() error {
+	if c.session.held > 0 {
+		c.pause(c.session.held)
+		return errTooOften
+	}
 	t, ok := c.nc.(*tls.Conn)
 	if !ok {
 		return nil

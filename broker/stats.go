@@ -23,6 +23,7 @@ type counters struct {
 	slow        atomic.Uint64
 
 	handshakes      atomic.Uint64
+	tooOften        atomic.Uint64
 	unauthenticated atomic.Uint64
 	authenticated   atomic.Uint64
 	authFailed      atomic.Uint64
@@ -62,6 +63,7 @@ type Stats struct {
 	ConnectionsSlow      uint64 // closed: nothing came or went within FrameTimeout in the middle of a frame
 	ConnectionsHandshake uint64 // closed: no TLS handshake came about
 	ConnectionsUnasked   uint64 // closed: another request came before authentication
+	ConnectionsTooOften  uint64 // closed: their address made more than its quota allows
 	Authenticated        uint64 // connections that authenticated, by SASL or in a TLS handshake
 	AuthenticationFailed uint64 // attempts by SASL that failed
 	RequestsUnsupported  uint64 // an API key or version that is not served
@@ -77,6 +79,7 @@ type Stats struct {
 
 	Topics     []TopicStats
 	Groups     []GroupStats
+	Quotas     []QuotaStats // in no order
 	Partitions int
 
 	UncleanStart bool // the last stop was not in order, so the logs were recovered
@@ -117,6 +120,16 @@ type GroupStats struct {
 	Offsets    int // partitions with a committed offset
 }
 
+// QuotaStats says what a client that has a quota uses, or all clients that share one.
+type QuotaStats struct {
+	Kind      string        // producer_byte_rate, consumer_byte_rate, request_percentage or controller_mutation_rate
+	User      string        // empty where the quota is for a client id alone
+	ClientID  string        // empty where it is for a user alone
+	Rate      float64       // in a second, over the last ten: bytes, seconds of a thread, or partitions
+	Total     float64       // since the start, in the same unit
+	Throttled time.Duration // told to clients, all requests together
+}
+
 // Stats returns a snapshot.
 func (b *Broker) Stats() Stats {
 	c := &b.counters
@@ -129,6 +142,7 @@ func (b *Broker) Stats() Stats {
 		ConnectionsSlow:      c.slow.Load(),
 		ConnectionsHandshake: c.handshakes.Load(),
 		ConnectionsUnasked:   c.unauthenticated.Load(),
+		ConnectionsTooOften:  c.tooOften.Load(),
 		Authenticated:        c.authenticated.Load(),
 		AuthenticationFailed: c.authFailed.Load(),
 		RequestsUnsupported:  c.unsupported.Load(),
@@ -162,5 +176,6 @@ func (b *Broker) Stats() Stats {
 		s.Topics = append(s.Topics, ts)
 	}
 	s.Groups = b.groups.stats()
+	s.Quotas = b.quotas.stats()
 	return s
 }

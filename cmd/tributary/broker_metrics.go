@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -40,6 +43,9 @@ var (
 	brokerGroups      = brokerDesc("groups", "Consumer groups, by state.", "state")
 	brokerMembers     = brokerDesc("group_members", "Members of all consumer groups.")
 
+	quotaRate      = brokerDesc("quota_rate", "What a client that has a quota uses in a second, over the last ten: bytes, seconds of a thread, or partitions.", "quota", "user", "client_id")
+	quotaThrottled = brokerDesc("quota_throttle_seconds_total", "Time clients were told to wait because of a quota.", "quota", "user", "client_id")
+
 	topicMessagesIn = brokerDesc("topic_records_in_total", "Records written, by topic.", "topic")
 	topicBytesIn    = brokerDesc("topic_bytes_in_total", "Bytes written as sent, compressed, by topic.", "topic")
 	topicBytesOut   = brokerDesc("topic_bytes_out_total", "Bytes read by consumers, by topic.", "topic")
@@ -54,7 +60,7 @@ func (c brokerCollector) Describe(d chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		brokerConnections, brokerAccepted, brokerClosed, brokerAuth, brokerUnsupported, brokerPanics, brokerIn, brokerOut, brokerInFlight,
 		brokerWaiting, brokerRequests, brokerSeconds, brokerErrors, brokerPartitions, brokerUnclean, brokerOffline, brokerGroups,
-		brokerMembers, topicMessagesIn, topicBytesIn, topicBytesOut, topicRejected, topicDuplicates, topicSize, topicMessages,
+		brokerMembers, quotaRate, quotaThrottled, topicMessagesIn, topicBytesIn, topicBytesOut, topicRejected, topicDuplicates, topicSize, topicMessages,
 		topicPartitions,
 	} {
 		d <- desc
@@ -77,6 +83,7 @@ func (c brokerCollector) Collect(m chan<- prometheus.Metric) {
 	counter(brokerClosed, float64(s.ConnectionsSlow), "slow")
 	counter(brokerClosed, float64(s.ConnectionsHandshake), "tls_handshake")
 	counter(brokerClosed, float64(s.ConnectionsUnasked), "unauthenticated")
+	counter(brokerClosed, float64(s.ConnectionsTooOften), "connection_quota")
 	counter(brokerAuth, float64(s.Authenticated), "ok")
 	counter(brokerAuth, float64(s.AuthenticationFailed), "failed")
 	counter(brokerUnsupported, float64(s.RequestsUnsupported))
@@ -105,7 +112,47 @@ func (c brokerCollector) Collect(m chan<- prometheus.Metric) {
 		gauge(brokerGroups, float64(n), state)
 	}
 	gauge(brokerMembers, float64(members))
+	c.quotas(gauge, counter, s.Quotas)
 	c.topics(gauge, counter, s.Topics)
+}
+
+// brokerQuotaLabels bounds how many clients have metrics of their own for a quota;
+// the rest are summed up as user and client "other".
+const brokerQuotaLabels = 500
+
+// labelOf makes a label of a name that a client has chosen: Prometheus takes UTF-8 only.
+func labelOf(name string) string {
+	if !utf8.ValidString(name) {
+		return strconv.QuoteToASCII(name)
+	}
+	return name
+}
+
+// quotas adds the metrics of clients that have a quota; those who are throttled
+// most come first.
+func (c brokerCollector) quotas(gauge, counter func(*prometheus.Desc, float64, ...string), quotas []broker.QuotaStats) {
+	slices.SortFunc(quotas, func(a, b broker.QuotaStats) int {
+		return cmp.Or(cmp.Compare(b.Throttled, a.Throttled), cmp.Compare(b.Total, a.Total))
+	})
+	rest := map[string]*broker.QuotaStats{}
+	for i := range quotas {
+		q := &quotas[i]
+		if i < brokerQuotaLabels && (q.User != "other" || q.ClientID != "other") {
+			user, client := labelOf(q.User), labelOf(q.ClientID)
+			gauge(quotaRate, q.Rate, q.Kind, user, client)
+			counter(quotaThrottled, q.Throttled.Seconds(), q.Kind, user, client)
+			continue
+		}
+		if rest[q.Kind] == nil {
+			rest[q.Kind] = &broker.QuotaStats{}
+		}
+		rest[q.Kind].Rate += q.Rate
+		rest[q.Kind].Throttled += q.Throttled
+	}
+	for kind, q := range rest {
+		gauge(quotaRate, q.Rate, kind, "other", "other")
+		counter(quotaThrottled, q.Throttled.Seconds(), kind, "other", "other")
+	}
 }
 
 // topics adds the metrics of topics; those beyond the bound are one.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -64,6 +65,39 @@ func TestBrokerMetrics(t *testing.T) {
 	}
 	if got["tributary_broker_connections"] < 1 || got["tributary_broker_request_bytes_total"] < 100 {
 		t.Errorf("connections %g, request bytes %g", got["tributary_broker_connections"], got["tributary_broker_request_bytes_total"])
+	}
+}
+
+// Clients beyond the bound share one label, and those who choose a strange name
+// break nothing.
+func TestBrokerMetricsOfQuotas(t *testing.T) {
+	quotas := make([]broker.QuotaStats, brokerQuotaLabels+3)
+	for i := range quotas {
+		quotas[i] = broker.QuotaStats{Kind: "producer_byte_rate", User: fmt.Sprint("u", i), ClientID: "\xff", Rate: 1, Throttled: time.Second}
+	}
+	quotas[0].User, quotas[0].ClientID = "other", "other"
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(prometheus.CollectorFunc(func(m chan<- prometheus.Metric) {
+		gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
+			m <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
+		}
+		brokerCollector{}.quotas(gauge, gauge, quotas)
+	}))
+	families, err := registry.Gather()
+	if err != nil || len(families) != 2 {
+		t.Fatalf("%d families, %v", len(families), err)
+	}
+	for _, f := range families {
+		sum, other := 0.0, 0.0
+		for _, m := range f.GetMetric() {
+			sum += m.GetGauge().GetValue()
+			if m.GetLabel()[0].GetValue() == "other" {
+				other = m.GetGauge().GetValue()
+			}
+		}
+		if sum != float64(len(quotas)) || other < 3 {
+			t.Errorf("%s: %g in all, %g of others", f.GetName(), sum, other)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tributary-net/tributary/broker"
@@ -105,6 +106,12 @@ func busyRegistry(t *testing.T) *prometheus.Registry {
 		t.Fatal(err)
 	}
 	defer client.Close()
+	quota := []kadm.AlterClientQuotaEntry{{
+		Entity: kadm.ClientQuotaEntity{{Type: "client-id"}}, Ops: []kadm.AlterClientQuotaOp{{Key: "producer_byte_rate", Value: 1 << 30}},
+	}}
+	if altered, err := kadm.NewClient(client).AlterClientQuotas(t.Context(), quota); err != nil || altered[0].Err != nil {
+		t.Fatalf("set a quota: %+v, %v", altered, err)
+	}
 	if err := client.ProduceSync(t.Context(), kgo.StringRecord("one")).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
