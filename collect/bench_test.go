@@ -3,6 +3,7 @@ package collect_test
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/tributary-net/tributary/collect"
@@ -44,6 +45,7 @@ type load struct {
 	name           string
 	first, payload []byte
 	records        int
+	elements       []string // extra fields of the configuration
 }
 
 func loads() []load {
@@ -77,19 +79,30 @@ func loads() []load {
 	options := v9{uptime: 10_000_000}.with(set(0, template(256, routerFields...)),
 		set(1, optionsTemplate9(998, 1, field{id: 1, length: 4}, field{id: 48, length: 4}, field{id: 34, length: 4}), optionsTemplate9(999, 1, field{id: 2, length: 4}, field{id: 82, length: 4})),
 		set(998, cat(uint32(0), uint32(1), uint32(100))), set(999, cat(uint32(3), "eth3", uint32(71), "eth7")))
+	var extra []byte
+	for i := range uint32(25) {
+		extra = append(append(extra, "\x04eth0"...), routerRecord(i)...)
+		extra = append(extra, cat(uint64(1e12), uint8(3), "abc", uint8(7), uint8(3), uint16(300), ip("192.0.2.1"))...)
+	}
 	return []load{
-		{"v9-names", options, v9{uptime: 10_000_000}.with(set(256, body)), 25},
-		{"v9", v9{uptime: 10_000_000}.with(set(0, template(256, routerFields...))), v9{uptime: 10_000_000}.with(set(256, body)), 25},
-		{"IPFIX", v10{}.with(set(2, template(256, fields...))), v10{}.with(set(256, wide)), 25},
-		{"IPFIX-variable", v10{}.with(set(2, template(256, variable...))), v10{}.with(set(256, long)), 25},
-		{"v5", v5, v5, 25},
-		{"sFlow", e.Finish(), e.Finish(), 7},
+		{"v9-names", options, v9{uptime: 10_000_000}.with(set(256, body)), 25, nil},
+		{"v9", v9{uptime: 10_000_000}.with(set(0, template(256, routerFields...))), v9{uptime: 10_000_000}.with(set(256, body)), 25, nil},
+		{"IPFIX", v10{}.with(set(2, template(256, fields...))), v10{}.with(set(256, wide)), 25, nil},
+		{"IPFIX-variable", v10{}.with(set(2, template(256, variable...))), v10{}.with(set(256, long)), 25, nil},
+		{
+			"IPFIX-extras", v10{}.with(set(2, template(256, append(slices.Clip(variable), field{id: 7, length: 8, enterprise: 9}, field{id: 8, length: 65535, enterprise: 9}, field{id: 292, length: 65535})...), template(300, field{id: 8, length: 4}))), v10{}.with(set(256, extra)), 25,
+			[]string{"interfaceName", "7=port", "9/7=seen:time", "9/8=name:string"},
+		},
+		{"v5", v5, v5, 25, nil},
+		{"sFlow", e.Finish(), e.Finish(), 7, nil},
 	}
 }
 
 // run decodes a load's datagrams and encodes its records.
 func (l *load) run(tb testing.TB, format flow.Format) func() {
-	d := collect.NewDecoder(collect.DefaultDecoderConfig())
+	cfg := collect.DefaultDecoderConfig()
+	cfg.Elements = elements(tb, l.elements...)
+	d := collect.NewDecoder(cfg)
 	buf := make([]byte, 0, 1<<16)
 	records := 0
 	emit := func(r *flow.Record) error {
@@ -157,8 +170,9 @@ func FuzzDecode(f *testing.F) {
 	nine := v9{}.with(set(0, template(256, routerFields...), template(257, field{id: 1, length: 1})), set(1, optionsTemplate9(258, 1, field{id: 1, length: 4}, field{id: 34, length: 4})))
 	ten := v10{}.with(set(2, template(256, routerFields...), template(257, field{id: 82, length: 65535}), template(259, field{id: 315, length: 65535})),
 		set(3, optionsTemplate(258, 1, field{id: 149, length: 4}, field{id: 34, length: 4})))
+	named := elements(f, "interfaceName", "7=port:int", "4=proto_name:bool", "8=list_name:ip", "150=begin:time", "56=station:mac", "292=parts", "9/7=seen:float")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d := collect.NewDecoder(collect.DecoderConfig{MaxExporters: 2, MaxDomains: 4, MaxTemplates: 16, MaxPorts: 2, MaxNames: 16})
+		d := collect.NewDecoder(collect.DecoderConfig{MaxExporters: 2, MaxDomains: 4, MaxTemplates: 16, MaxPorts: 2, MaxNames: 16, Elements: named})
 		var back flow.Record
 		most := 0
 		records := 0

@@ -37,6 +37,10 @@ type DecoderConfig struct {
 	// times of receipt. The oldest give way. Negative HoldOctets: none are held.
 	HoldExporterOctets, HoldOctets int64
 	HoldTime                       time.Duration
+
+	// Elements are extra fields of records, beside what elements are otherwise;
+	// see CheckElements for what goes together.
+	Elements []NamedElement
 }
 
 // DefaultDecoderConfig returns bounds that suit a large network.
@@ -60,6 +64,7 @@ type Decoder struct {
 	generation atomic.Uint64
 	hold       hold
 	changed    chan struct{}
+	named      map[ipfix.ElementID]*flow.Extra // by configuration; does not change
 
 	mu      sync.Mutex // for those who replace exporters; guards what follows
 	evicted evicted
@@ -79,7 +84,10 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 	cfg.MaxNames = cmp.Or(cfg.MaxNames, def.MaxNames)
 	cfg.MaxExporterOctets = cmp.Or(cfg.MaxExporterOctets, def.MaxExporterOctets)
 	cfg.MaxOctets = cmp.Or(cfg.MaxOctets, def.MaxOctets)
-	d := &Decoder{cfg: cfg, changed: make(chan struct{}, 1)}
+	d := &Decoder{cfg: cfg, changed: make(chan struct{}, 1), named: make(map[ipfix.ElementID]*flow.Extra, len(cfg.Elements))}
+	for _, e := range cfg.Elements {
+		d.named[e.ID] = e.Field
+	}
 	d.hold.init(cmp.Or(cfg.HoldOctets, def.HoldOctets), cmp.Or(cfg.HoldExporterOctets, def.HoldExporterOctets), cmp.Or(cfg.HoldTime, def.HoldTime))
 	d.exporters.Store(&layers[netip.Addr, *exporter]{})
 	d.scratches.New = func() any { return new(scratch) }
@@ -108,6 +116,11 @@ type scratch struct {
 	passed []int  // sets of options data decoded ahead of records
 	// waiting are the data sets that no template describes.
 	waiting []ipfix.Set
+
+	lists     ipfix.Lists
+	templates ipfix.Templates // of the message's domain
+	text      []byte          // that lists of a record have become
+	listText  int             // how much text the lists of the datagram have become
 }
 
 // Decode decodes one datagram; see [flow.Decoder]. A set that no template
@@ -152,6 +165,7 @@ func (d *Decoder) Decode(dg *flow.Datagram, emit func(*flow.Record) error) error
 func (s *scratch) begin(e *exporter, received int64, emit func(*flow.Record) error) {
 	s.emit = emit
 	s.counts, s.mark, s.units, s.known = Counts{}, mark{}, 0, true
+	s.listText = 0
 	s.record.Reset()
 	s.record.SetUint(flow.TimeReceived, uint64(received))
 	s.record.SetAddr(flow.SamplerAddress, e.addr)

@@ -126,6 +126,15 @@ func (d *Decoder) addOther(dom *domain, port uint16) *domain {
 	return other
 }
 
+// Template returns a template, nil if there is none of that id; see
+// [ipfix.Templates].
+func (dom *domain) Template(id uint16) *ipfix.Template {
+	if p := dom.program(id); p != nil {
+		return p.template
+	}
+	return nil
+}
+
 // program returns the program for the records of a template, nil if there is
 // no such template.
 func (dom *domain) program(id uint16) *program {
@@ -204,7 +213,8 @@ func (d *Decoder) evict(keep *exporter) bool {
 const (
 	domainOctets   = 1024
 	templateOctets = 256
-	fieldOctets    = 40
+	fieldOctets    = 44
+	extraOctets    = 40
 	nameOctets     = 96
 	samplerOctets  = 64
 )
@@ -213,7 +223,7 @@ func templateSize(p *program) int64 {
 	if p == nil {
 		return 0
 	}
-	return templateOctets + fieldOctets*int64(len(p.template.Fields))
+	return templateOctets + fieldOctets*int64(len(p.template.Fields)) + extraOctets*int64(len(p.extras))
 }
 
 // take reports whether n octets more can be remembered of an exporter, and counts
@@ -333,7 +343,7 @@ func (d *Decoder) define(e *exporter, dom *domain, t *ipfix.Template, port uint1
 		p.announced(generation, port, now)
 		return
 	}
-	p := compile(dom.key.version, t.Clone())
+	p := compile(dom.key.version, t.Clone(), d.named)
 	p.announced(generation, port, now)
 	defer d.mark(e)
 	dom.mu.Lock()

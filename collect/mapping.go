@@ -38,6 +38,7 @@ const (
 	opFrame    // sampled header
 	opFrameSize
 	opElement // no field of its own
+	opExtra   // extra field
 	opSkip    // padding
 )
 
@@ -137,7 +138,17 @@ var targets = map[uint16]target{
 	282: {opAddr6, flow.PostNATDstAddr, 0},
 	227: {opUint, flow.PostNATSrcPort, 0},
 	228: {opUint, flow.PostNATDstPort, 0},
+	229: {opUint, flow.NATOriginatingAddressRealm, 0},
 	230: {opUint, flow.NATEvent, 0},
+	283: {opUint, flow.NATPoolID, 0},
+	284: {opBytes, flow.NATPoolName, 0},
+	361: {opUint, flow.PortRangeStart, 0},
+	362: {opUint, flow.PortRangeEnd, 0},
+	363: {opUint, flow.PortRangeStepSize, 0},
+	364: {opUint, flow.PortRangeNumPorts, 0},
+	463: {opUint, flow.NATInstanceID, 0},
+	464: {opBytes, flow.InternalAddressRealm, 0},
+	465: {opBytes, flow.ExternalAddressRealm, 0},
 	231: {opUint, flow.InitiatorBytes, 0},
 	232: {opUint, flow.ResponderBytes, 0},
 	298: {opUint, flow.InitiatorPackets, 0},
@@ -183,16 +194,18 @@ var targets = map[uint16]target{
 	210: {opSkip, flow.Type, 0}, // paddingOctets
 }
 
-// Numbers that NetFlow v9 exporters use beyond 32767, where IPFIX has the
-// enterprise bit (Cisco ASA NetFlow Implementation Guide).
-var targetsV9 = map[uint16]target{
-	33002: {opUint, flow.FirewallExtEvent, 0},
-	40000: {opBytes, flow.UserName, 0},
-	40001: {opAddr4, flow.PostNATSrcAddr, 0},
-	40002: {opAddr4, flow.PostNATDstAddr, 0},
-	40003: {opUint, flow.PostNATSrcPort, 0},
-	40004: {opUint, flow.PostNATDstPort, 0},
-	40005: {opUint, flow.FirewallEvent, 0},
+// Elements of Cisco's. NetFlow v9 exporters say them as 32768 and more, where IPFIX
+// has the enterprise bit: 33000 is 9/232 (Cisco ASA NetFlow Implementation Guide).
+var targetsCisco = map[uint16]target{
+	232:  {opBytes, flow.IngressACLID, 0},
+	233:  {opBytes, flow.EgressACLID, 0},
+	234:  {opUint, flow.FirewallExtEvent, 0},
+	7232: {opBytes, flow.UserName, 0},
+	7233: {opAddr4, flow.PostNATSrcAddr, 0},
+	7234: {opAddr4, flow.PostNATDstAddr, 0},
+	7235: {opUint, flow.PostNATSrcPort, 0},
+	7236: {opUint, flow.PostNATDstPort, 0},
+	7237: {opUint, flow.FirewallEvent, 0},
 }
 
 // Reverse elements (RFC 5103) that have fields.
@@ -214,17 +227,15 @@ var targetsReverse = map[uint16]target{
 	151: {opSeconds, flow.ReverseTimeEnd, 4},
 }
 
-// reverseEnterprise is the private enterprise number of reverse elements
-// (RFC 5103, 6.1).
-const reverseEnterprise = 29305
-
 func lookupTarget(version uint16, id ipfix.ElementID) (t target, ok bool) {
 	switch id.Enterprise {
 	case 0:
-		if t, ok = targets[id.ID]; !ok && version == 9 {
-			t, ok = targetsV9[id.ID]
+		if t, ok = targets[id.ID]; !ok && version == 9 && id.ID >= ciscoV9Base {
+			t, ok = targetsCisco[id.ID-ciscoV9Base]
 		}
-	case reverseEnterprise:
+	case ipfix.CiscoEnterprise:
+		t, ok = targetsCisco[id.ID]
+	case ipfix.ReverseEnterprise:
 		t, ok = targetsReverse[id.ID]
 	}
 	return t, ok

@@ -151,6 +151,7 @@ type message struct {
 // begin sets what all records of the message share.
 func (m *message) begin() {
 	r := &m.s.record
+	m.s.templates = m.dom
 	if m.x.version == 9 {
 		r.SetUint(flow.Type, uint64(flow.TypeNetFlowV9))
 		r.SetUint(flow.FlowSource, uint64(flow.SourceNetFlowV9))

@@ -17,6 +17,7 @@ type op struct {
 	index uint16 // of the field in the template
 	off   uint16 // of the value in a record of fixed length
 	width uint16
+	extra uint16 // of opExtra: which of the program's
 }
 
 // program reads the data records of one template. It is compiled when the
@@ -24,6 +25,7 @@ type op struct {
 type program struct {
 	template *ipfix.Template
 	ops      []op
+	extras   []extraOp
 	certain  flow.FieldSet // fields that every record has
 	etype    uint16        // what the addresses of the template imply, 0 where they differ
 	after    after
@@ -53,9 +55,10 @@ const (
 	afterVLAN                       // vlan_id repeats src_vlan, as goflow2 has it
 )
 
-// compile turns a template into a program.
-func compile(version uint16, t *ipfix.Template) *program {
+// compile turns a template into a program. Elements in named become extra fields.
+func compile(version uint16, t *ipfix.Template, named map[ipfix.ElementID]*flow.Extra) *program {
 	p := &program{template: t}
+	extras := extraFields{named: named}
 	best := make(map[flow.Field]uint8)
 	families := [2]bool{}
 	has := make(map[flow.Field]bool)
@@ -91,6 +94,14 @@ func compile(version uint16, t *ipfix.Template) *program {
 		o := op{kind: tg.kind, field: tg.field, index: uint16(i), off: uint16(off), width: f.Length}
 		if f.Length != ipfix.VariableLength {
 			off += int(f.Length)
+		}
+		// An extra field takes the place of the element, or stands beside the
+		// field of the table that the element has.
+		if x := extras.of(version, f.ElementID, o.kind == opElement); x != nil && (f.Length == ipfix.VariableLength || fitsExtra(x.Type(), f.Length)) {
+			p.addExtra(o, x, f.ElementID)
+			if o.kind == opElement {
+				continue
+			}
 		}
 		switch o.kind {
 		case opSkip:
@@ -133,6 +144,14 @@ func compile(version uint16, t *ipfix.Template) *program {
 		p.after |= afterVLAN
 	}
 	return p
+}
+
+// addExtra adds the reading of an extra field.
+func (p *program) addExtra(o op, x *flow.Extra, id ipfix.ElementID) {
+	o.kind, o.extra = opExtra, uint16(len(p.extras))
+	e, _ := ipfix.LookupElement(id.Enterprise, id.ID)
+	p.extras = append(p.extras, extraOp{x, e.Type})
+	p.ops = append(p.ops, o)
 }
 
 // fits reports whether a value of n octets can be read as kind; one that cannot
@@ -195,6 +214,7 @@ type registers struct {
 // records of the datagram share.
 func (p *program) run(rec []byte, values *ipfix.Records, x *export, s *scratch, r *flow.Record) {
 	var reg registers
+	s.text = s.text[:0]
 	r.Mark(p.certain)
 	if p.etype != 0 {
 		r.SetUint(flow.Etype, uint64(p.etype))
@@ -300,6 +320,12 @@ func (p *program) special(o *op, v []byte, x *export, s *scratch, reg *registers
 		reg.interval = readUint(v)
 	case opSpace:
 		reg.space = readUint(v)
+	case opExtra:
+		x := &p.extras[o.extra]
+		if p.template.Variable && !fitsExtra(x.field.Type(), uint16(len(v))) || !x.set(v, s, r) {
+			f := &p.template.Fields[o.index]
+			r.AppendElement(f.Enterprise, f.ID, v)
+		}
 	case opFrameSize:
 		r.SetUint(flow.Bytes, readUint(v))
 		r.SetUint(flow.Packets, 1)

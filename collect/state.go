@@ -304,7 +304,7 @@ func (d *Decoder) learnTemplate(e *exporter, dom *domain, st *State) bool {
 }
 
 func (d *Decoder) storeLearnt(e *exporter, dom *domain, st *State) bool {
-	p := compile(dom.key.version, st.Template)
+	p := compile(dom.key.version, st.Template, d.named)
 	p.port.Store(int32(st.From))
 	p.heard.Store(st.Time)
 	dom.mu.Lock()

@@ -79,6 +79,9 @@ func (t DataType) Width() int {
 	return 0
 }
 
+// List reports whether values are structured: one of the three lists of RFC 6313.
+func (t DataType) List() bool { return t >= BasicList && t <= SubTemplateMultiList }
+
 // Semantics tells what a value may be used for, numbered as IANA numbers it for RFC 5610's informationElementSemantics.
 type Semantics uint8
 

@@ -6,7 +6,7 @@
 // [ParseHeader] and [Sets] take a message apart, [ParseTemplates] reads
 // templates, and [Records] goes through the records of a data set without
 // allocating. [LookupElement] names an element and its type. Values of the
-// structured types of RFC 6313 come out as octets with the right boundaries.
+// structured types of RFC 6313 are octets too, which [Lists] writes as JSON.
 //
 // The package keeps no state between messages: which templates an exporter has
 // sent is for the caller to remember (package collect does). NetFlow v9, whose

@@ -42,12 +42,15 @@ type ElementID struct {
 // String gives "153" for an element of IANA's and "35632/118" for one of an enterprise.
 func (id ElementID) String() string {
 	var buf [16]byte
-	b := buf[:0]
+	return string(id.appendTo(buf[:0]))
+}
+
+func (id ElementID) appendTo(b []byte) []byte {
 	if id.Enterprise != IANA {
 		b = strconv.AppendUint(b, uint64(id.Enterprise), 10)
 		b = append(b, '/')
 	}
-	return string(strconv.AppendUint(b, uint64(id.ID), 10))
+	return strconv.AppendUint(b, uint64(id.ID), 10)
 }
 
 // Element describes an information element.
@@ -65,6 +68,47 @@ func (e Element) String() string {
 		return e.ElementID.String()
 	}
 	return e.Name
+}
+
+// FieldName gives the name as fields of flow records and members of JSON objects are spelt: natPoolName is nat_pool_name,
+// sourceIPv4Address is source_ipv4_address. An element without a name has its id, as ElementID writes it.
+func (e Element) FieldName() string { return string(e.appendFieldName(nil)) }
+
+func (e Element) appendFieldName(dst []byte) []byte {
+	if e.Name == "" {
+		return e.appendTo(dst)
+	}
+	upper := func(i int) bool { return i < len(e.Name) && 'A' <= e.Name[i] && e.Name[i] <= 'Z' }
+	for i := 0; i < len(e.Name); i++ {
+		c := e.Name[i]
+		if !upper(i) {
+			if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+				c = '_'
+			}
+			dst = append(dst, c)
+			continue
+		}
+		// A word begins after a small letter or digit, and with the last capital before small ones.
+		word := ipWord(e.Name[i:])
+		if i > 0 && dst[len(dst)-1] != '_' && (!upper(i-1) || word > 0 || i+1 < len(e.Name) && !upper(i+1) && 'a' <= e.Name[i+1] && e.Name[i+1] <= 'z') {
+			dst = append(dst, '_')
+		}
+		if word > 0 {
+			dst = append(dst, "ipv"...)
+			i += len("ipv") - 1
+			continue
+		}
+		dst = append(dst, c|0x20)
+	}
+	return dst
+}
+
+// ipWord tells IPv4 and IPv6, which are one word, at the start of s.
+func ipWord(s string) int {
+	if len(s) > 3 && s[:3] == "IPv" && (s[3] == '4' || s[3] == '6') {
+		return len("IPv4")
+	}
+	return 0
 }
 
 // LookupElement finds an element by enterprise number and id. Besides what the registry lists it resolves by rule:

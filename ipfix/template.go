@@ -28,6 +28,10 @@ type Template struct {
 	MinLength int
 	// Variable is set when a field has variable length.
 	Variable bool
+
+	// occurrences says of each field how many times its element has come up to
+	// there; nil when no element comes twice.
+	occurrences []uint16
 }
 
 // Equal reports whether two templates describe the same records.
@@ -39,6 +43,7 @@ func (t *Template) Equal(o *Template) bool {
 func (t *Template) Clone() *Template {
 	c := *t
 	c.Fields = slices.Clone(t.Fields)
+	c.occurrences = slices.Clone(t.occurrences)
 	return &c
 }
 
@@ -46,9 +51,9 @@ func (t *Template) Clone() *Template {
 // (RFC 7011, 8.1). With the id of a template set it withdraws all of its kind.
 func (t *Template) Withdrawal() bool { return len(t.Fields) == 0 }
 
-// Measure computes MinLength and Variable from the fields.
+// Measure computes from the fields what follows from them: MinLength, Variable.
 func (t *Template) Measure() {
-	t.MinLength, t.Variable = 0, false
+	t.MinLength, t.Variable, t.occurrences = 0, false, nil
 	for _, f := range t.Fields {
 		if f.Length == VariableLength {
 			t.Variable = true
@@ -57,6 +62,32 @@ func (t *Template) Measure() {
 			t.MinLength += int(f.Length)
 		}
 	}
+	t.countOccurrences()
+}
+
+// countOccurrences fills occurrences if an element comes twice.
+func (t *Template) countOccurrences() {
+	seen := make(map[ElementID]uint16, len(t.Fields))
+	for _, f := range t.Fields {
+		seen[f.ElementID]++
+	}
+	if len(seen) == len(t.Fields) {
+		return
+	}
+	clear(seen)
+	t.occurrences = make([]uint16, len(t.Fields))
+	for i, f := range t.Fields {
+		seen[f.ElementID]++
+		t.occurrences[i] = seen[f.ElementID]
+	}
+}
+
+// occurrence returns how many times the element of field i has come up to there.
+func (t *Template) occurrence(i int) int {
+	if t.occurrences == nil {
+		return 1
+	}
+	return int(t.occurrences[i])
 }
 
 // ParseTemplates reads the template records of a template set, or of an options

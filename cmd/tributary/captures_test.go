@@ -100,6 +100,8 @@ var plainElements = map[uint16]flow.Field{
 	231: flow.InitiatorBytes, 232: flow.ResponderBytes, 298: flow.InitiatorPackets, 299: flow.ResponderPackets,
 	233: flow.FirewallEvent, 234: flow.IngressVRFID, 235: flow.EgressVRFID, 252: flow.InPhysIf, 253: flow.OutPhysIf,
 	281: flow.PostNATSrcAddr, 282: flow.PostNATDstAddr, 351: flow.Layer2SegmentID,
+	229: flow.NATOriginatingAddressRealm, 283: flow.NATPoolID, 284: flow.NATPoolName,
+	361: flow.PortRangeStart, 362: flow.PortRangeEnd, 363: flow.PortRangeStepSize, 364: flow.PortRangeNumPorts,
 }
 
 // decodeCapture decodes a capture datagram by datagram, with or without holding

@@ -26,6 +26,7 @@ type collectOptions struct {
 	workers       int
 	receiveBuffer int
 	bounds        collect.DecoderConfig
+	elements      elementOptions
 	sink          sinkOptions
 	kflow         *kflowSite // in whose place it runs; nil: none
 }
@@ -52,6 +53,7 @@ func (o *collectOptions) register(fs *pflag.FlagSet, prefix string) {
 	sizeVar(fs, &o.bounds.HoldExporterOctets, prefix+"hold-exporter", 64<<10, maxInt64, "how much of it one exporter may take")
 	durationVar(fs, &o.bounds.HoldTime, prefix+"hold-time", time.Second, maxDuration, "how long data wait for their template")
 	sizeVar(fs, &o.bounds.MaxOctets, prefix+"state-bytes", 1<<20, maxInt64, "memory for the templates and names of all exporters; beyond it the longest silent exporters give way")
+	o.elements.register(fs, prefix)
 	o.sink.register(fs, prefix)
 }
 
@@ -59,6 +61,11 @@ func (o *collectOptions) check() error {
 	if len(o.listen) == 0 {
 		return bad("listen", "", "allowed is at least one host:port")
 	}
+	if err := o.elements.check(); err != nil {
+		return err
+	}
+	o.bounds.Elements = o.elements.elements
+	o.sink.extras = append(collect.ExtraNames(), o.elements.names...)
 	return o.sink.check()
 }
 

@@ -21,13 +21,16 @@ type decodeOptions struct {
 	read   string
 	format string
 	quiet  bool
-	hold   int64
+
+	elements elementOptions
+	hold     int64
 }
 
 func (o *decodeOptions) register(fs *pflag.FlagSet, prefix string) {
 	readVar(fs, &o.read, prefix)
 	enumVar(fs, &o.format, prefix+"format", flow.FormatNames(), "how to write flow records")
 	sizeVar(fs, &o.hold, prefix+"hold", 0, maxInt64, "memory for data that wait for their template; the oldest give way; 0 holds none")
+	o.elements.register(fs, prefix)
 	boolVar(fs, &o.quiet, prefix+"quiet", "do not say at the end what could not be decoded")
 }
 
@@ -41,7 +44,7 @@ func (o *decodeOptions) check() error {
 	if o.read == "" {
 		return bad("read", "", "allowed is the name of a capture file, or - for standard input")
 	}
-	return nil
+	return o.elements.check()
 }
 
 func newDecode() *cobra.Command {
@@ -103,6 +106,7 @@ func runDecode(c *cobra.Command, o *decodeOptions, format flow.Format) (err erro
 	// A capture may be of many hours: data wait until its end.
 	bounds := withHold(collect.DefaultDecoderConfig(), o.hold)
 	bounds.HoldExporterOctets, bounds.HoldTime = bounds.HoldOctets, math.MaxInt64
+	bounds.Elements = o.elements.elements
 	decoder := collect.NewDecoder(bounds)
 	var buf []byte
 	emit := func(r *flow.Record) error {
