@@ -200,8 +200,9 @@ func (tr *trial) recovered() {
 	})
 }
 
-// run has every fault happen once in an order by chance, and goes on with faults by
-// chance as long as the long form wants.
+// run has every fault happen once in an order by chance, half of them while single
+// produce requests go wrong, and goes on with faults by chance as long as the long form
+// wants.
 func (tr *trial) run(faults []fault) {
 	tr.t.Helper()
 	tr.recovered()
@@ -213,6 +214,11 @@ func (tr *trial) run(faults []fault) {
 			f = faults[tr.rng.IntN(len(faults))]
 		}
 		at := time.Now()
+		if tr.rng.IntN(2) == 0 {
+			for _, p := range tr.proxies {
+				p.next(tr.deeds(tr.rng.IntN(4))...)
+			}
+		}
 		f.do()
 		healed := time.Now()
 		tr.recovered()
@@ -381,7 +387,7 @@ func (tr *trial) connectionFaults(flows uint64) []fault {
 		}},
 		{"produce requests are in doubt", func() {
 			for _, p := range tr.proxies {
-				tr.spoil(p, 9)
+				tr.spoil(p)
 				p.heal()
 			}
 		}},
@@ -435,15 +441,22 @@ func (tr *trial) hungUp() {
 	})
 }
 
-// spoil has the next n produce requests of a broker go wrong in various ways, with
-// some between them that go through.
-func (tr *trial) spoil(p *proxy, n int) {
+// spoil has the next produce requests of a broker go wrong in various ways.
+func (tr *trial) spoil(p *proxy) {
 	tr.t.Helper()
-	for i := range n {
-		p.next(plan{deed: []deed{overtake, swallow, tear}[i%3], answers: 1 + tr.rng.IntN(8)})
-		p.next(make([]plan, tr.rng.IntN(3))...)
-	}
+	p.next(tr.deeds(9)...)
 	tr.come(p)
+}
+
+// deeds are n plans for produce requests to go wrong, with some between them for others
+// to go through.
+func (tr *trial) deeds(n int) []plan {
+	var plans []plan
+	for i := range n {
+		plans = append(plans, plan{deed: []deed{overtake, swallow, tear}[i%3], answers: 1 + tr.rng.IntN(8)})
+		plans = append(plans, make([]plan, tr.rng.IntN(3))...)
+	}
+	return plans
 }
 
 // come waits until what has been planned for produce requests has come true. A node that
