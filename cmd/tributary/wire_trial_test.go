@@ -81,13 +81,19 @@ type fault struct {
 	do   func()
 }
 
-// begin starts the collector and the load.
-func (tr *trial) begin(endpoint string, rate float64, args ...string) {
+// open starts the collector.
+func (tr *trial) open(endpoint string, args ...string) {
 	tr.t.Helper()
 	for _, d := range tr.destinations {
 		args = append(args, "--to", fmt.Sprintf("kafka://%s/%s?client.id=%s&metadata.max.age.ms=1000&retry.backoff.max.ms=250&%s", tr.brokers(), d.topic, d.topic, endpoint+d.properties))
 	}
 	tr.collector, tr.address = startCollect(tr.t, append([]string{"--workers", fmt.Sprint(tr.workers)}, args...)...)
+}
+
+// begin starts the collector and, when it is ready, the load.
+func (tr *trial) begin(endpoint string, rate float64, args ...string) {
+	tr.t.Helper()
+	tr.open(endpoint, args...)
 	tr.collector.ready(tr.t)
 	tr.loading = startLoad(tr.t, tr.address, traffic.LoadConfig{Rate: rate, Exporters: 3, Seed: tr.rng.Uint64()})
 }
