@@ -156,7 +156,7 @@ func busyRegistry(t *testing.T) *prometheus.Registry {
 	}
 
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(brokerCollector{b}, collectCollector{server, decoder}, sinkCollector{sinks})
+	r.MustRegister(brokerCollector{b}, collectCollector{server, decoder}, stateCollector{&stateKeeper{}}, sinkCollector{sinks})
 	return r
 }
 
