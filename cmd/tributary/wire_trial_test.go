@@ -475,8 +475,9 @@ func (tr *trial) come(p *proxy) {
 	})
 }
 
-// topicFaults are what happens to the topics.
-func (tr *trial) topicFaults(flows uint64) []fault {
+// topicFaults are what happens to the topics. limit is an octet count that many flows of
+// a batch exceed.
+func (tr *trial) topicFaults(flows uint64, limit int) []fault {
 	return []fault{
 		{"partitions are added", func() {
 			for _, d := range tr.destinations {
@@ -497,10 +498,10 @@ func (tr *trial) topicFaults(flows uint64) []fault {
 			})
 		}},
 		{"the limit of a message falls", func() {
-			// About ten flows, and much less than is sent at once. What comes again because
-			// it had no answer is too large now, and may be there already.
+			// What comes again because it had no answer is too large now, and may be there
+			// already.
 			tr.hang()
-			tr.configure(kadm.AlterConfig{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("2500")})
+			tr.configure(kadm.AlterConfig{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr(fmt.Sprint(limit))})
 			tr.hungUp()
 			tr.arrives(flows)
 			tr.recovered()
