@@ -132,11 +132,15 @@ func (k *stateKeeper) run(ctx context.Context) error {
 		group.Go(func() { k.topic.follow(ctx) })
 		group.Go(func() { k.topic.write(ctx) })
 	}
+	// What does not change is written again from time to time: until when it was so.
+	again := time.NewTicker(k.again())
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-k.decoder.Changed():
+		case <-again.C:
 		}
 		select {
 		case <-ctx.Done():
@@ -145,9 +149,14 @@ func (k *stateKeeper) run(ctx context.Context) error {
 		}
 		k.changes()
 		if k.file != nil {
-			k.file.write()
+			_ = k.file.write() // which says so
 		}
 	}
+}
+
+// again is how often what does not change is looked at.
+func (k *stateKeeper) again() time.Duration {
+	return max(time.Second, min(10*time.Minute, k.age/8))
 }
 
 // changes hands on what has changed.

@@ -282,7 +282,7 @@ func (t *stateTopic) waiting() int {
 
 // write writes what changes until ctx ends.
 func (t *stateTopic) write(ctx context.Context) {
-	all := time.NewTicker(max(time.Second, min(10*time.Minute, t.keeper.age/8)))
+	all := time.NewTicker(t.keeper.again())
 	defer all.Stop()
 	for {
 		select {
@@ -414,7 +414,8 @@ func (t *stateTopic) diff(exporter netip.Addr, from, now int64, put func(collect
 		case have.gone:
 			ok = st.Time <= have.time
 		case have.hash != hash:
-			ok = st.Time < have.time
+			// Two collectors that hear otherwise in the same second do not go on and on.
+			ok = st.Time < have.time || st.Time == have.time && !have.own
 		default:
 			ok = st.Time-have.time <= int64(t.keeper.age/2/time.Second)
 		}

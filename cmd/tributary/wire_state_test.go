@@ -108,37 +108,7 @@ func wantTaught(t *testing.T, flows []byte, octets ...uint64) {
 func TestWireRestart(t *testing.T) {
 	t.Run("topic", func(t *testing.T) {
 		_, broker := startBroker(t, t.TempDir(), "127.0.0.1:0")
-		args := []string{"--to", "kafka://" + broker + "/flows", "--partitions", "1"}
-		collector, address := startCollect(t, args...)
-		exporter := newExporter(t, address)
-		exporter.teach()
-		exporter.flow(1)
-		wantFlows(t, collector, 1)
-		written := func(p *process) uint64 {
-			return p.metrics(t).sum("tributary_collect_stored_written_total", `result="written"`)
-		}
-		eventually(t, "what was taught is written", func() bool { return written(collector) == taught })
-		// What is repeated is not written again.
-		exporter.teach()
-		exporter.send(0, wire16(2, 12, 257, 1, 1, 4))
-		eventually(t, "a template more is written", func() bool { return written(collector) == taught+1 })
-		collector.kill()
-
-		collector, address = startCollect(t, args...)
-		newExporter(t, address).flow(2) // from another port
-		wantFlows(t, collector, 1)
-		if n := written(collector); n != 0 {
-			t.Errorf("%d things are written again", n)
-		}
-		if read := collector.metrics(t).sum("tributary_collect_stored_read_total", `result="learnt"`); read != taught+1 {
-			t.Errorf("%d things learnt, want %d", read, taught+1)
-		}
-		collector.stop(t)
-		wantTaught(t, tributary(t, "consume", "flows", "--kafka", "kafka://"+broker, "--from-beginning", "--exit-at-end", "--decode"), 1, 2)
-		description := string(tributary(t, "topics", "describe", exportersTopic, "--kafka", "kafka://"+broker))
-		if !strings.Contains(description, "cleanup.policy=compact") || strings.Contains(description, "\n1 ") {
-			t.Errorf("topic %s is not compacted, or of more than one partition: %s", exportersTopic, description)
-		}
+		restartByTopic(t, broker)
 	})
 	t.Run("file", func(t *testing.T) {
 		dir := t.TempDir()
@@ -185,6 +155,42 @@ func TestWireRestart(t *testing.T) {
 		}
 		collector.stop(t)
 	})
+}
+
+// restartByTopic has a collector taught, killed and started again.
+func restartByTopic(t *testing.T, broker string) {
+	t.Helper()
+	args := []string{"--to", "kafka://" + broker + "/taught", "--partitions", "1", "--state-topic", "teachings"}
+	collector, address := startCollect(t, args...)
+	exporter := newExporter(t, address)
+	exporter.teach()
+	exporter.flow(1)
+	wantFlows(t, collector, 1)
+	written := func(p *process) uint64 {
+		return p.metrics(t).sum("tributary_collect_stored_written_total", `result="written"`)
+	}
+	eventually(t, "what was taught is written", func() bool { return written(collector) == taught })
+	// What is repeated is not written again.
+	exporter.teach()
+	exporter.send(0, wire16(2, 12, 257, 1, 1, 4))
+	eventually(t, "a template more is written", func() bool { return written(collector) == taught+1 })
+	collector.kill()
+
+	collector, address = startCollect(t, args...)
+	newExporter(t, address).flow(2) // from another port
+	wantFlows(t, collector, 1)
+	if n := written(collector); n != 0 {
+		t.Errorf("%d things are written again", n)
+	}
+	if read := collector.metrics(t).sum("tributary_collect_stored_read_total", `result="learnt"`); read != taught+1 {
+		t.Errorf("%d things learnt, want %d", read, taught+1)
+	}
+	collector.stop(t)
+	wantTaught(t, tributary(t, "consume", "taught", "--kafka", "kafka://"+broker, "--from-beginning", "--exit-at-end", "--decode"), 1, 2)
+	description := string(tributary(t, "topics", "describe", "teachings", "--kafka", "kafka://"+broker))
+	if !strings.Contains(description, "cleanup.policy=compact") || strings.Contains(description, "\n1 ") {
+		t.Errorf("the topic is not compacted, or of more than one partition: %s", description)
+	}
 }
 
 // TestWireRoam: what one collector is taught, another one knows while both run.
