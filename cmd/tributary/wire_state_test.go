@@ -30,11 +30,18 @@ func newExporter(t *testing.T, to string) *ipfixExporter {
 
 func (e *ipfixExporter) send(records uint32, sets ...[]byte) {
 	e.t.Helper()
+	e.sendAs(7, sets...)
+	e.sequence += records
+}
+
+// sendAs sends a message of a domain.
+func (e *ipfixExporter) sendAs(domain uint32, sets ...[]byte) {
+	e.t.Helper()
 	b := binary.BigEndian.AppendUint16(nil, 10)
 	b = binary.BigEndian.AppendUint16(b, 0)
 	b = binary.BigEndian.AppendUint32(b, uint32(time.Now().Unix()))
 	b = binary.BigEndian.AppendUint32(b, e.sequence)
-	b = binary.BigEndian.AppendUint32(b, 7)
+	b = binary.BigEndian.AppendUint32(b, domain)
 	for _, s := range sets {
 		b = append(b, s...)
 	}
@@ -42,7 +49,6 @@ func (e *ipfixExporter) send(records uint32, sets ...[]byte) {
 	if _, err := e.conn.Write(b); err != nil {
 		e.t.Fatal(err)
 	}
-	e.sequence += records
 }
 
 // wire16 is numbers of 16 bits on the wire.
@@ -236,4 +242,119 @@ func TestWireStateWithoutKafka(t *testing.T) {
 	if b, err := os.ReadFile(state); err != nil || strings.Count(string(b), "\n") != taught {
 		t.Errorf("the file has %v %s", err, b)
 	}
+}
+
+// newExporterAt is an exporter with an address of its own on loopback.
+func newExporterAt(t *testing.T, n int, to string) *ipfixExporter {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.UDPAddr{IP: net.IPv4(127, 1, byte(n>>8), byte(n))}}
+	conn, err := d.Dial("udp", to)
+	if err != nil {
+		t.Skipf("addresses of 127.0.0.0/8 are wanted: %v", err)
+	}
+	return &ipfixExporter{t: t, conn: conn}
+}
+
+// TestWireThousandExporters: a thousand exporters have ten templates each. Data
+// before them wait, and after a restart none has to.
+func TestWireThousandExporters(t *testing.T) {
+	const exporters, templates = 1000, 10
+	_, broker := startBroker(t, t.TempDir(), "127.0.0.1:0")
+	args := []string{"--to", "kafka://" + broker + "/flows"}
+	collector, address := startCollect(t, args...)
+	var announce, data []byte
+	for n := range uint16(templates) {
+		announce = append(announce, wire16(2, 20, 256+n, 3, 10, 4, 1, 4, 2, 4)...)
+		data = append(data, wire16(256+n, 16, 0, 3, 0, 7, 0, 1)...)
+	}
+	sent := uint64(0)
+	each := func(messages ...[]byte) {
+		t.Helper()
+		for n := range exporters {
+			e := newExporterAt(t, n, address)
+			for _, m := range messages {
+				e.send(0, m)
+				sent++
+			}
+			e.conn.Close()
+			if n%100 == 99 { // no more than a socket can take
+				eventually(t, "datagrams are received", func() bool { return collector.metrics(t).received() == sent })
+			}
+		}
+	}
+	each(data, announce, data)
+	eventually(t, "flows are delivered", func() bool { return collector.metrics(t).sink("delivered") == 2*exporters*templates })
+	m := collector.metrics(t)
+	if m.sum("tributary_collect_held_sets_total") != exporters*templates || m.sum("tributary_collect_held_decoded_total") != exporters*templates {
+		t.Errorf("%d sets had to wait, %d of them were decoded", m.sum("tributary_collect_held_sets_total"), m.sum("tributary_collect_held_decoded_total"))
+	}
+	eventually(t, "what was taught is written", func() bool {
+		return collector.metrics(t).sum("tributary_collect_stored_written_total", `result="written"`) == exporters*templates
+	})
+	collector.kill()
+
+	begin := time.Now()
+	collector, address = startCollect(t, args...)
+	sent = 0
+	each(data)
+	t.Logf("started again and a datagram of each exporter sent after %v", time.Since(begin))
+	wantFlows(t, collector, exporters*templates)
+	collector.stop(t)
+}
+
+// TestWireManyTemplates: an exporter sends a million template ids (a tenth of that
+// without TRIBUTARY_SOAK), and data for as many that it has not announced. The
+// collector stays within bounds, and another exporter's flows arrive, also those
+// that waited all the time.
+func TestWireManyTemplates(t *testing.T) {
+	ids := 100_000
+	if os.Getenv("TRIBUTARY_SOAK") != "" {
+		ids = 1_000_000
+	}
+	_, broker := startBroker(t, t.TempDir(), "127.0.0.1:0")
+	collector, address := startCollect(t, "--to", "kafka://"+broker+"/flows", "--workers", "1",
+		"--exporter-state-bytes", "4MiB", "--state-bytes", "16MiB", "--hold-exporter", "4MiB", "--hold", "16MiB")
+	good, hostile := newExporterAt(t, 1, address), newExporterAt(t, 2, address)
+	defer good.conn.Close()
+	defer hostile.conn.Close()
+	good.send(1, wire16(400, 16, 0, 3, 0, 7, 0, 1)) // waits
+	good.teach()
+	sent, flows := uint64(4), uint64(0)
+	warm := int64(0)
+	const many = 2000
+	for n := 0; n*many < ids; n++ {
+		var templates, data []byte
+		for i := range uint16(many) {
+			id := 256 + uint16(n*many%60_000) + i
+			templates = append(templates, wire16(id, 1, 1, 4)...)
+			data = append(data, wire16(60_300+i, 8, 0, 1)...)
+		}
+		hostile.sequence = uint32(n)
+		domain := uint32(n * many / 60_000)
+		hostile.sendAs(domain, append(wire16(2, uint16(4+len(templates))), templates...))
+		hostile.sendAs(domain, data)
+		good.flow(1)
+		sent, flows = sent+3, flows+1
+		if n%10 == 9 {
+			eventually(t, "datagrams are received", func() bool { return collector.metrics(t).received() == sent })
+		}
+		if n == ids/many/4 {
+			warm = collector.peakMemory(t)
+		}
+	}
+	// What waited all the time: the template of the good one comes at last.
+	good.send(0, wire16(2, 20, 400, 3, 10, 4, 1, 4, 2, 4))
+	flows++
+	eventually(t, "flows of the good exporter are delivered", func() bool { return collector.metrics(t).sink("delivered") == flows })
+	m, last := collector.metrics(t), collector.peakMemory(t)
+	t.Logf("%d template ids: peak memory %d MiB after a quarter, %d MiB at the end; %d octets of state, %d held; %d things written, %d removed", ids, warm>>20, last>>20,
+		m.sum("tributary_collect_state_bytes"), m.sum("tributary_collect_hold_bytes"),
+		m.sum("tributary_collect_stored_written_total", `result="written"`), m.sum("tributary_collect_stored_written_total", `result="removed"`))
+	if last > warm+48<<20 {
+		t.Errorf("peak memory went from %d to %d octets", warm, last)
+	}
+	if m.sum("tributary_collect_state_bytes") > 6<<20 || m.sum("tributary_collect_hold_bytes") > 6<<20 {
+		t.Error("more is remembered or held than allowed")
+	}
+	collector.stop(t)
 }
