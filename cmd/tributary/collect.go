@@ -27,7 +27,6 @@ type collectOptions struct {
 	receiveBuffer int
 	bounds        collect.DecoderConfig
 	elements      elementOptions
-	state         stateOptions
 	sink          sinkOptions
 	kflow         *kflowSite // in whose place it runs; nil: none
 }
@@ -38,7 +37,6 @@ func defaultCollectOptions(to ...string) *collectOptions {
 		listen:        def.Listen,
 		receiveBuffer: def.ReceiveBuffer,
 		bounds:        collect.DefaultDecoderConfig(),
-		state:         defaultStateOptions(),
 		sink:          defaultSinkOptions(to...),
 	}
 }
@@ -56,7 +54,6 @@ func (o *collectOptions) register(fs *pflag.FlagSet, prefix string) {
 	durationVar(fs, &o.bounds.HoldTime, prefix+"hold-time", time.Second, maxDuration, "how long data wait for their template")
 	sizeVar(fs, &o.bounds.MaxOctets, prefix+"state-bytes", 1<<20, maxInt64, "memory for the templates and names of all exporters; beyond it the longest silent exporters give way")
 	o.elements.register(fs, prefix)
-	o.state.register(fs, prefix)
 	o.sink.register(fs, prefix)
 }
 
@@ -69,9 +66,6 @@ func (o *collectOptions) check() error {
 	}
 	o.bounds.Elements = o.elements.elements
 	o.sink.extras = append(collect.ExtraNames(), o.elements.names...)
-	if err := o.state.check(); err != nil {
-		return err
-	}
 	return o.sink.check()
 }
 
@@ -154,18 +148,13 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 			sinks, err = o.sink.openSinks(s, flowsTopic, c.OutOrStdout(), dial)
 			return err
 		},
-		Stop: func(ctx context.Context) error { return closeSinks(ctx, sinks) },
+		Stop: func(ctx context.Context) error { return o.sink.closeSinks(ctx, sinks) },
 	})
-	endpoint, err := o.sink.firstKafka()
-	if err != nil {
-		return nil, err
-	}
-	decoder := collect.NewDecoder(withHold(o.bounds, o.bounds.HoldOctets))
-	state := o.state.addTo(s, decoder, endpoint, dial)
 	server := new(*collect.Server)
 	s.group.Add(daemon.Part{
 		Name: "collector",
 		Start: func(context.Context) (err error) {
+			decoder := collect.NewDecoder(withHold(o.bounds, o.bounds.HoldOctets))
 			if *server, err = collect.New(cfg, decoder, sinks); err != nil {
 				return daemon.ListenError(err)
 			}
@@ -178,12 +167,7 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 			}
 			return nil
 		},
-		Run: func(ctx context.Context) error {
-			if state != nil {
-				state.wait(ctx)
-			}
-			return (*server).Run(ctx)
-		},
+		Run: func(ctx context.Context) error { return (*server).Run(ctx) },
 	})
 	return server, nil
 }

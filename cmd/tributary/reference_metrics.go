@@ -47,7 +47,7 @@ func (m metric) part() string { return strings.Split(m.name, "_")[1] }
 // describers are the collectors of every command. They are asked what they
 // describe, never what they have counted.
 func describers() []prometheus.Collector {
-	return []prometheus.Collector{collectCollector{}, stateCollector{}, sinkCollector{}, brokerCollector{}}
+	return []prometheus.Collector{collectCollector{}, sinkCollector{}, brokerCollector{}}
 }
 
 // metrics lists all metrics of ours by name.
@@ -113,7 +113,7 @@ var metricParts = []struct{ part, title, text string }{
 		"exporters each has its own, the rest are summed up as `other`. A socket is named by what it listens on and its number. `reason` is " +
 		"`unknown_protocol`, `truncated`, `invalid_template`, `malformed` or `decoder`."},
 	{"sink", "Destinations", "Of every command that has `--to`. `to` is the endpoint without secrets; `result` is `written`, `delivered`, `dropped` or " +
-		"`refused`. At any time written = delivered + dropped + refused + in flight."},
+		"`refused`. At any time written = delivered + dropped + refused + spooled + in flight; what an earlier process has left in the spool counts as written."},
 	{"broker", "Embedded broker", "Of `tributary broker` and `tributary up`. `request` is Kafka's name of a request, `error` Kafka's name of an error, " +
 		"`state` the state of a group. Of the first 500 topics each has its own; the rest are summed up as `other`."},
 	{"build", "Build", "Of every long-running command."},

@@ -116,13 +116,17 @@ func busyRegistry(t *testing.T) *prometheus.Registry {
 		t.Fatal(err)
 	}
 
+	spool, err := sink.OpenSpool(t.TempDir(), sink.MinSpoolBytes, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var sinks sink.Fanout
 	for _, to := range []string{"discard:", "kafka://" + b.Addr().String() + "/flows"} {
 		e, err := sink.Parse(to)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := sink.Open(e, sink.Config{Topic: flowsTopic, Partitions: 1, QueueBytes: 64 << 20, Block: time.Second})
+		s, err := sink.Open(e, sink.Config{Topic: flowsTopic, Partitions: 1, QueueBytes: 64 << 20, Block: time.Second, Spool: spool})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,6 +135,7 @@ func busyRegistry(t *testing.T) *prometheus.Registry {
 	t.Cleanup(func() {
 		_ = sinks.Flush(context.Background())
 		_ = sinks.Close()
+		_ = spool.Close()
 	})
 	decoder := collect.NewDecoder(collect.DefaultDecoderConfig())
 	server, err := collect.New(collect.Config{Listen: []string{"127.0.0.1:0"}, Workers: 1}, decoder, sinks)
@@ -156,7 +161,7 @@ func busyRegistry(t *testing.T) *prometheus.Registry {
 	}
 
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(brokerCollector{b}, collectCollector{server, decoder}, stateCollector{&stateKeeper{}}, sinkCollector{sinks})
+	r.MustRegister(brokerCollector{b}, collectCollector{server, decoder}, sinkCollector{sinks, spool})
 	return r
 }
 

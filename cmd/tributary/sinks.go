@@ -22,11 +22,14 @@ type sinkOptions struct {
 	kafkaConfig    string
 	queueBytes     int64
 	queueBlock     time.Duration
+	spool          string
+	spoolBytes     int64
 	partitions     int32
 	retention      time.Duration
 	retentionBytes int64
 
 	extras     []string         // names of extra fields that records may have
+	spooling   *sink.Spool      // open, of spool
 	embedded   bool             // there is a broker in the same process
 	properties kafka.Properties // of kafkaConfig
 	without    []string         // of them, those without effect
@@ -37,6 +40,7 @@ func defaultSinkOptions(to ...string) sinkOptions {
 		to:             to,
 		queueBytes:     256 << 20,
 		queueBlock:     time.Second,
+		spoolBytes:     10 << 30,
 		partitions:     kafka.DefaultPartitions,
 		retention:      24 * time.Hour,
 		retentionBytes: 10e9,
@@ -48,6 +52,8 @@ func (o *sinkOptions) register(fs *pflag.FlagSet, prefix string) {
 	stringVar(fs, &o.kafkaConfig, prefix+"kafka-config", "Java client's properties `file` with further settings for Kafka")
 	sizeVar(fs, &o.queueBytes, prefix+"queue-bytes", 1<<20, 1<<40, "how much may wait for each Kafka")
 	durationVar(fs, &o.queueBlock, prefix+"queue-block", 0, time.Minute, "how long a full queue holds the sockets up before records are dropped and counted")
+	stringVar(fs, &o.spool, prefix+"spool", "`folder` where flow records wait on disk while a Kafka is slow or away; they outlive the process")
+	sizeVar(fs, &o.spoolBytes, prefix+"spool-bytes", sink.MinSpoolBytes, maxInt64, "how much may wait there, for all Kafkas together; beyond it records are dropped and counted")
 	intVar(fs, &o.partitions, prefix+"partitions", 1, 10_000, "partitions of a topic that is created")
 	durationVar(fs, &o.retention, prefix+"retention", 0, maxDuration, "keep records of a topic that is created this long; 0 is for ever")
 	sizeVar(fs, &o.retentionBytes, prefix+"retention-bytes", 0, maxInt64, "keep this much in all partitions of a topic that is created; 0 is no limit")
@@ -82,24 +88,6 @@ func (o *sinkOptions) check() error {
 	return nil
 }
 
-// firstKafka returns the first Kafka among the destinations; nil: there is none.
-func (o *sinkOptions) firstKafka() (*kafka.Endpoint, error) {
-	for _, to := range o.to {
-		if !kafka.IsEndpoint(to) {
-			continue
-		}
-		e, err := kafka.ParseEndpoint(to)
-		if err == nil {
-			e, err = e.With(o.properties)
-		}
-		if err != nil {
-			return nil, bad("to", to, err.Error())
-		}
-		return &e, nil
-	}
-	return nil, nil
-}
-
 func checkSink(s string) error {
 	_, err := sink.Parse(s)
 	return err
@@ -111,6 +99,12 @@ func (o *sinkOptions) openSinks(s *service, topic string, stdout io.Writer, dial
 	if len(o.without) > 0 {
 		s.log.Warn("properties without effect", "file", o.kafkaConfig, "names", o.without)
 	}
+	if o.spool != "" {
+		var err error
+		if o.spooling, err = sink.OpenSpool(o.spool, o.spoolBytes, s.log); err != nil {
+			return nil, fmt.Errorf("--spool: %w", err)
+		}
+	}
 	var sinks sink.Fanout
 	for _, to := range o.to {
 		e, err := sink.Parse(to)
@@ -121,6 +115,7 @@ func (o *sinkOptions) openSinks(s *service, topic string, stdout io.Writer, dial
 				Topics:     kafka.TimeRetention(o.retention, o.retentionBytes, o.partitions),
 				QueueBytes: o.queueBytes,
 				Block:      o.queueBlock,
+				Spool:      o.spooling,
 				Stdout:     stdout,
 				Kafka:      kafka.ClientConfig{Version: versionString()},
 				Properties: o.properties,
@@ -136,44 +131,65 @@ func (o *sinkOptions) openSinks(s *service, topic string, stdout io.Writer, dial
 			}
 		}
 		_ = sinks.Close()
+		if o.spooling != nil {
+			_ = o.spooling.Close()
+		}
 		return nil, fmt.Errorf("--to %s: %w", e, err)
+	}
+	if o.spooling != nil {
+		o.spooling.Orphans()
 	}
 	for i, opened := range sinks {
 		s.http.Ready(fmt.Sprintf("to_%d", i), opened.Ready)
 	}
-	s.registry.MustRegister(sinkCollector{sinks})
+	s.registry.MustRegister(sinkCollector{sinks, o.spooling})
 	return sinks, nil
 }
 
 // closeSinks flushes what is in flight, as far as ctx lets it, and closes; what
 // is left then is told as an error.
-func closeSinks(ctx context.Context, sinks sink.Fanout) error {
+func (o *sinkOptions) closeSinks(ctx context.Context, sinks sink.Fanout) error {
 	err := sinks.Flush(ctx)
 	if ctx.Err() != nil {
 		err = nil
 	}
-	return errors.Join(err, sinks.Close())
+	err = errors.Join(err, sinks.Close())
+	if o.spooling != nil {
+		err = errors.Join(err, o.spooling.Close())
+	}
+	return err
 }
 
 // sinkCollector turns the accounts of sinks into metrics.
-type sinkCollector struct{ sinks sink.Fanout }
+type sinkCollector struct {
+	sinks sink.Fanout
+	spool *sink.Spool // nil: there is none
+}
 
 var (
 	sinkRecords = prometheus.NewDesc("tributary_sink_records_total",
-		"Flow records by destination and what has become of them: written is their sum with those in flight.", []string{"to", "result"}, nil)
+		"Flow records by destination and what has become of them: written is their sum with those in flight and in the spool.", []string{"to", "result"}, nil)
 	sinkBytes      = prometheus.NewDesc("tributary_sink_bytes_total", "Encoded size of the flow records written, by destination.", []string{"to"}, nil)
 	sinkInFlight   = prometheus.NewDesc("tributary_sink_in_flight_records", "Flow records that wait for the destination.", []string{"to"}, nil)
+	sinkSpooled    = prometheus.NewDesc("tributary_sink_spooled_records", "Flow records that wait on disk for the destination.", []string{"to"}, nil)
+	spoolUsed      = prometheus.NewDesc("tributary_sink_spool_bytes", "Size of what waits on disk, for all destinations together.", nil, nil)
+	spoolLimit     = prometheus.NewDesc("tributary_sink_spool_limit_bytes", "Bound of what may wait on disk.", nil, nil)
 	sinkQueue      = prometheus.NewDesc("tributary_sink_queue_bytes", "Size of what waits for the destination.", []string{"to"}, nil)
 	sinkQueueLimit = prometheus.NewDesc("tributary_sink_queue_limit_bytes", "Bound of what may wait for the destination.", []string{"to"}, nil)
 )
 
 func (c sinkCollector) Describe(d chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{sinkRecords, sinkBytes, sinkInFlight, sinkQueue, sinkQueueLimit} {
+	for _, desc := range []*prometheus.Desc{sinkRecords, sinkBytes, sinkInFlight, sinkSpooled, spoolUsed, spoolLimit, sinkQueue, sinkQueueLimit} {
 		d <- desc
 	}
 }
 
 func (c sinkCollector) Collect(m chan<- prometheus.Metric) {
+	if c.spool != nil {
+		used, limit := c.spool.Used()
+		m <- prometheus.MustNewConstMetric(spoolUsed, prometheus.GaugeValue, float64(used))
+		m <- prometheus.MustNewConstMetric(spoolLimit, prometheus.GaugeValue, float64(limit))
+	}
 	seen := map[string]int{}
 	for _, s := range c.sinks {
 		st, to := s.Stats(), s.Name()
@@ -193,6 +209,9 @@ func (c sinkCollector) Collect(m chan<- prometheus.Metric) {
 		counter(sinkRecords, st.Refused, "refused")
 		counter(sinkBytes, st.Bytes)
 		gauge(sinkInFlight, float64(st.InFlight()))
+		if c.spool != nil {
+			gauge(sinkSpooled, float64(st.Spooled))
+		}
 		if st.QueueLimit > 0 {
 			gauge(sinkQueue, float64(st.QueueBytes))
 			gauge(sinkQueueLimit, float64(st.QueueLimit))

@@ -167,8 +167,9 @@ func account(t *testing.T, p *process) samples {
 	t.Helper()
 	m := p.metrics(t)
 	written, decided := m.sink("written"), m.sink("delivered")+m.sink("dropped")+m.sink("refused")
-	if inFlight := m.sum("tributary_sink_in_flight_records"); written != decided+inFlight || inFlight > written {
-		t.Errorf("%d records written, but %d decided on and %d in flight", written, decided, inFlight)
+	inFlight, spooled := m.sum("tributary_sink_in_flight_records"), m.sum("tributary_sink_spooled_records")
+	if written != decided+inFlight+spooled || inFlight > written || spooled > written {
+		t.Errorf("%d records written, but %d decided on, %d in flight and %d spooled", written, decided, inFlight, spooled)
 	}
 	if queue, limit := m.sum("tributary_sink_queue_bytes"), m.sum("tributary_sink_queue_limit_bytes"); queue > limit {
 		t.Errorf("%d octets in a queue of %d", queue, limit)

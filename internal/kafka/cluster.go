@@ -102,7 +102,7 @@ func (p *Producer) update(t *kmsg.MetadataResponseTopic) (whole bool) {
 	n := len(p.partitions)
 	for i := range t.Partitions {
 		for int(t.Partitions[i].Partition) >= n {
-			p.partitions = append(p.partitions, &partition{number: int32(n), leader: -1, leaderEpoch: -1, by: nobody, spent: nobody})
+			p.partitions = append(p.partitions, newPartition(int32(n)))
 			n++
 		}
 	}
@@ -124,10 +124,10 @@ func (p *Producer) update(t *kmsg.MetadataResponseTopic) (whole bool) {
 		}
 		p.wake(pt)
 	}
+	p.known.Store(int32(len(t.Partitions)))
 	for _, pt := range p.partitions[min(n, len(t.Partitions)):] {
 		p.vanish(pt)
 	}
-	p.known.Store(int32(len(t.Partitions)))
 	p.spread()
 	p.assign()
 	return whole
@@ -140,10 +140,14 @@ func (p *Producer) vanish(pt *partition) {
 		return
 	}
 	for len(pt.queue) > 0 {
-		if b := pt.pop(); b.keyed {
+		switch b := pt.pop(); {
+		case b.keyed && p.spool != nil: // its lane keeps it
+			to := p.partitions[pt.number%max(1, p.known.Load())]
+			to.queue = append(to.queue, b)
+		case b.keyed:
 			b.partition = -1
 			p.unkeyed = append(p.unkeyed, b)
-		} else {
+		default:
 			p.waiting = append(p.waiting, b)
 		}
 	}

@@ -26,6 +26,10 @@ type partition struct {
 	sequence int32    // of the next of them
 }
 
+func newPartition(number int32) *partition {
+	return &partition{number: number, leader: -1, leaderEpoch: -1, by: nobody, spent: nobody}
+}
+
 // pop removes the first batch.
 func (pt *partition) pop() *batch {
 	b := pt.queue[0]
@@ -120,6 +124,7 @@ func (p *Producer) decide(pt *partition, code int16) {
 	case accepted:
 		pt.tries, pt.retryAt, pt.troubled = 0, time.Time{}, false
 		p.metrics.sent(b)
+		p.settle(b)
 		p.cfg.Delivered(b.flows)
 		p.discard(pt.pop())
 		p.better()
@@ -184,6 +189,7 @@ func (p *Producer) tell(err error) {
 func (p *Producer) refuse(pt *partition, err error) {
 	b := pt.pop()
 	p.metrics.errors.Add(uint64(b.records))
+	p.settle(b)
 	p.cfg.Refused(b.flows)
 	if now := time.Now(); now.Sub(p.refusal) > time.Minute {
 		p.refusal = now
@@ -251,8 +257,15 @@ func (p *Producer) split(b *batch) ([]*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	sequence := b.sequence
+	sequence, offset := b.sequence, b.offset
+	if len(b.weights) == 0 { // of a batch from the spool nobody knows which record has how many
+		halves[0].flows = b.flows * uint64(halves[0].records) / uint64(b.records)
+		halves[1].flows = b.flows - halves[0].flows
+	}
+	halves[1].stored = b.stored
 	for _, h := range halves {
+		h.lane, h.offset = b.lane, offset
+		offset += int64(h.records)
 		h.opened, h.partition, h.keyed, h.doubt = b.opened, b.partition, b.keyed, b.doubt
 		h.part = b.part || b.doubt && b.numbered
 		p.queue.force(int64(cap(h.buf)))

@@ -26,8 +26,13 @@ type ProducerConfig struct {
 	// Delivered and Refused are told how many flows have been acknowledged, and how
 	// many will never be. They must return quickly.
 	Delivered, Refused func(flows uint64)
-	Hooks              []kgo.Hook
-	Logger             *slog.Logger // nil: nothing is logged
+	// Spool keeps batches on disk until Kafka has them; nil: memory does. Dropped is
+	// told how many flows found no room there. Keyed: records have keys.
+	Spool   Spool
+	Dropped func(flows uint64)
+	Keyed   bool
+	Hooks   []kgo.Hook
+	Logger  *slog.Logger // nil: nothing is logged
 }
 
 // Producer writes record batches to one topic. It builds them by hand: an [Appender]
@@ -77,6 +82,13 @@ type Producer struct {
 	told       map[string]bool // troubles that a line has been logged for
 	refusal    time.Time       // when a line was last logged
 
+	spool     Spool // nil: there is none
+	lanes     []*lane
+	moving    *moveState
+	spoolFull bool
+	spooled   atomic.Int64 // flows in it
+	found     atomic.Int64 // flows that were in it at the start
+
 	known   atomic.Int32 // number of partitions; 0: not known yet
 	metrics producerMetrics
 }
@@ -118,6 +130,14 @@ func NewProducer(e Endpoint, cfg ProducerConfig) (*Producer, error) {
 	if p.client, err = kgo.NewClient(opts...); err != nil {
 		return nil, fmt.Errorf("%s: %w", e, err)
 	}
+	if cfg.Spool != nil {
+		p.spool = cfg.Spool
+		p.queue.reserve = p.queue.limit / 4
+		if err := p.recover(); err != nil {
+			p.client.Close()
+			return nil, fmt.Errorf("%s: %w", e, err)
+		}
+	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.done.Go(p.lingers)
 	p.done.Go(p.learns)
@@ -137,23 +157,32 @@ func (p *Producer) Appender() *Appender {
 }
 
 // Flush hands all open batches on and waits until nothing is left whose fate is not
-// known.
+// known. With a spool it waits only as long as Kafka takes what is there, and not for
+// long: it keeps the rest.
 func (p *Producer) Flush(ctx context.Context) error {
+	begin, last, moved := time.Now(), int64(0), time.Now()
 	for {
-		p.appendersMu.Lock()
-		appenders := p.appenders
-		p.appendersMu.Unlock()
-		for _, a := range appenders {
-			a.sealOpened(time.Time{})
-		}
+		p.sealAll()
 		p.mu.Lock()
 		drained, pending := p.drained, p.pending
 		p.mu.Unlock()
-		if pending == 0 {
+		if pending == 0 && p.spooled.Load() == 0 {
 			return nil
+		}
+		var check <-chan time.Time
+		if p.spool != nil {
+			now := time.Now()
+			if left := p.spooled.Load(); left != last {
+				last, moved = left, now
+			}
+			if now.Sub(begin) > flushFor || now.Sub(moved) > flushIdle {
+				return nil
+			}
+			drained, check = nil, time.After(20*time.Millisecond)
 		}
 		select {
 		case <-drained:
+		case <-check:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.ctx.Done():
@@ -162,11 +191,42 @@ func (p *Producer) Flush(ctx context.Context) error {
 	}
 }
 
-// Close gives up what has not been acknowledged; Flush first.
+// flushFor is how long Flush waits for what is spooled, flushIdle how long if nothing
+// of it gets less.
+const flushFor, flushIdle = 5 * time.Second, time.Second
+
+// sealAll hands all open batches on.
+func (p *Producer) sealAll() {
+	p.appendersMu.Lock()
+	appenders := p.appenders
+	p.appendersMu.Unlock()
+	for _, a := range appenders {
+		a.sealOpened(time.Time{})
+	}
+}
+
+// Spooled returns how many flows are in the spool, and how many of all were there at
+// the start.
+func (p *Producer) Spooled() (now, found uint64) {
+	return uint64(max(0, p.spooled.Load())), uint64(max(0, p.found.Load()))
+}
+
+// Close gives up what has not been acknowledged; Flush first. With a spool, that is
+// kept there.
 func (p *Producer) Close() {
+	if p.spool != nil {
+		p.sealAll()
+	}
 	p.stop()
 	p.client.Close()
 	p.done.Wait()
+	if p.spool != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if err := p.save(); err != nil {
+			p.log.Error("state of the spool is not saved", "to", p.endpoint.String(), "err", err)
+		}
+	}
 }
 
 // lingers seals batches that have been open for long enough.
@@ -214,6 +274,16 @@ func (p *Producer) batchLimit(n int) int {
 func (p *Producer) enqueue(b *batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.spool != nil {
+		if !p.store(b) {
+			return
+		}
+		if b.keyed && b.partition < 0 || !p.keep(b) {
+			p.drop(b)
+			p.assign()
+			return
+		}
+	}
 	p.pend(1)
 	switch {
 	case b.keyed && b.partition < 0:
@@ -239,9 +309,13 @@ func (p *Producer) pend(n int) {
 	}
 }
 
-// assign gives waiting batches to partitions that have none, one after the other.
+// assign gives waiting batches to partitions that have none, one after the other. With
+// a spool it brings what is there into memory first.
 func (p *Producer) assign() {
 	n := len(p.partitions)
+	if p.spool != nil {
+		p.bring()
+	}
 	if n == 0 || len(p.waiting) == 0 {
 		return
 	}
@@ -281,26 +355,12 @@ func (p *Producer) assign() {
 
 // spread splits batches that were made before the number of partitions was known.
 func (p *Producer) spread() {
-	n := len(p.partitions)
+	n := int(p.known.Load())
 	if n == 0 {
 		return
 	}
 	for _, b := range p.unkeyed {
-		to := make([]*batch, n)
-		i := 0
-		body, err := p.plainBody(b)
-		if err == nil {
-			err = eachRecord(body, b.baseTime, func(ms int64, key, value []byte) {
-				t := &to[keyPartition(key, n)]
-				if *t == nil {
-					*t = &batch{}
-					(*t).begin(make([]byte, batchHeader, len(b.buf)/n+batchHeader))
-				}
-				body, _ := (*t).recordSize(ms, key, value)
-				(*t).add(ms, key, value, body, b.weight(i))
-				i++
-			})
-		}
+		to, err := p.byKey(b, n)
 		if err != nil { // these octets are our own
 			panic(err)
 		}
@@ -308,9 +368,6 @@ func (p *Producer) spread() {
 			if t == nil {
 				continue
 			}
-			t.keyed, t.partition = true, int32(at)
-			p.queue.force(int64(cap(t.buf)))
-			p.compress(t)
 			p.pend(1)
 			pt := p.partitions[at]
 			pt.queue = append(pt.queue, t)
@@ -319,6 +376,39 @@ func (p *Producer) spread() {
 		p.discard(b)
 	}
 	p.unkeyed = nil
+}
+
+// byKey makes a batch for each of n partitions of one that has records of all of them;
+// nil: it has none of that one.
+func (p *Producer) byKey(b *batch, n int) ([]*batch, error) {
+	body, err := p.plainBody(b)
+	if err != nil {
+		return nil, err
+	}
+	to := make([]*batch, n)
+	i := 0
+	err = eachRecord(body, b.baseTime, func(ms int64, key, value []byte) {
+		t := to[keyPartition(key, n)]
+		if t == nil {
+			t = &batch{}
+			t.begin(make([]byte, batchHeader, len(body)/n+batchHeader))
+			to[keyPartition(key, n)] = t
+		}
+		size, _ := t.recordSize(ms, key, value)
+		t.add(ms, key, value, size, b.weight(i))
+		i++
+	})
+	if err != nil {
+		return nil, err
+	}
+	for at, t := range to {
+		if t != nil {
+			t.keyed, t.partition = true, int32(at)
+			p.queue.force(int64(cap(t.buf)))
+			p.compress(t)
+		}
+	}
+	return to, nil
 }
 
 // compress seals a batch: what it is from now on is what Kafka gets. The memory
@@ -357,12 +447,17 @@ func (p *Producer) move(b *batch, size int, body []byte) {
 	p.buffers.put(old)
 }
 
-// discard gives the memory of a batch back; its fate is known.
+// discard gives the memory of a batch back whose fate is known.
 func (p *Producer) discard(b *batch) {
+	p.drop(b)
+	p.pend(-1)
+}
+
+// drop gives the memory of a batch back.
+func (p *Producer) drop(b *batch) {
 	p.queue.free(int64(cap(b.buf)))
 	p.buffers.put(b.buf)
 	b.buf = nil
-	p.pend(-1)
 }
 
 // ErrFull is what Full returns while records are given up.
@@ -370,7 +465,7 @@ var ErrFull = errors.New("queue is full, records are dropped")
 
 // Full returns ErrFull while there is no room for records, and they are given up.
 func (p *Producer) Full() error {
-	if p.queue.dropping.Load() && p.queue.used.Load()+1<<minClass > p.queue.limit {
+	if p.queue.dropping.Load() && p.queue.used.Load()+1<<minClass > p.queue.limit-p.queue.reserve {
 		return ErrFull
 	}
 	return nil
@@ -382,6 +477,7 @@ func (p *Producer) Queue() (used, limit int64) { return p.queue.used.Load(), p.q
 // queue is the memory that batches take.
 type queue struct {
 	limit    int64
+	reserve  int64 // of it, for what comes from a spool
 	block    time.Duration
 	used     atomic.Int64
 	dropping atomic.Bool
@@ -398,11 +494,13 @@ func (q *queue) init(limit int64, block time.Duration) {
 	q.limit, q.block, q.room = limit, block, make(chan struct{})
 }
 
-// take takes n bytes, if there is room.
-func (q *queue) take(n int64) bool {
+// take takes n bytes for new records, if there is room.
+func (q *queue) take(n int64) bool { return q.takeWithin(n, q.limit-q.reserve) }
+
+func (q *queue) takeWithin(n, limit int64) bool {
 	for {
 		used := q.used.Load()
-		if used+n > q.limit {
+		if used+n > limit {
 			return false
 		}
 		if q.used.CompareAndSwap(used, used+n) {

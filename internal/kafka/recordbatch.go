@@ -61,6 +61,11 @@ type batch struct {
 	sequence int32
 	doubt    bool // may be in the log, nobody knows
 	sent     int  // times
+
+	// With a spool: where it is, and how many bytes there are free when it is decided on.
+	lane   int32
+	offset int64
+	stored int
 }
 
 // varintSize is the size of a zigzag varint.
@@ -125,9 +130,7 @@ func (b *batch) add(ms int64, key, value []byte, body int, flows uint32) {
 func (b *batch) finish(codec int) {
 	h := b.buf
 	be := binary.BigEndian
-	clear(h[:posBatchLength])
 	be.PutUint32(h[posBatchLength:], uint32(len(h)-posLeaderEpoch))
-	be.PutUint32(h[posLeaderEpoch:], math.MaxUint32)
 	h[posMagic] = 2
 	be.PutUint16(h[posAttributes:], uint16(codec))
 	be.PutUint32(h[posLastDelta:], uint32(b.records-1))
@@ -140,6 +143,8 @@ func (b *batch) finish(codec int) {
 func (b *batch) number(by identity, sequence int32) {
 	h := b.buf
 	be := binary.BigEndian
+	clear(h[:posBatchLength]) // a spool gives offsets and leader epochs of its own
+	be.PutUint32(h[posLeaderEpoch:], math.MaxUint32)
 	be.PutUint64(h[posProducerID:], uint64(by.id))
 	be.PutUint16(h[posProducerEpoch:], uint16(by.epoch))
 	be.PutUint32(h[posBaseSequence:], uint32(sequence))

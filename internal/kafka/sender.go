@@ -109,6 +109,15 @@ func (s *sender) collect() (ready bool, wait time.Duration) {
 		s.carried = append(s.carried, pt)
 		topic.Partitions = append(topic.Partitions, kmsg.ProduceRequestTopicPartition{Partition: pt.number, Records: b.buf})
 	}
+	if p.spool != nil && len(s.carried) > 0 {
+		if err := p.save(); err != nil {
+			p.tell(err)
+			for _, pt := range s.carried {
+				pt.underway = false
+			}
+			return false, p.settings.backoff(1)
+		}
+	}
 	return len(s.carried) > 0, wait
 }
 
@@ -186,6 +195,11 @@ func (s *sender) send() {
 		p.wake(pt) // leader may have moved meanwhile
 	}
 	p.assign()
+	if p.spool != nil {
+		if err := p.save(); err != nil {
+			p.tell(err)
+		}
+	}
 }
 
 // failed acts on a request that got no answer. If it never left, nothing of it is in

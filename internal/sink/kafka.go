@@ -27,6 +27,8 @@ type kafkaSink struct {
 	links     links
 	refused   atomic.Uint64
 	acked     atomic.Uint64
+	lost      atomic.Uint64 // found no room in the spool
+	folders   []*spoolFolder
 
 	ensure func(ctx context.Context) error
 	stop   context.CancelFunc
@@ -52,29 +54,10 @@ func openKafka(e Endpoint, cfg Config) (Sink, error) {
 	if topic == "" {
 		topic = cfg.Topic
 	}
-	n := max(1, k.Producers)
-	if cfg.QueueBytes/int64(n) < minQueue {
-		return nil, fmt.Errorf("%d producers want a queue of %d MiB at least", n, int64(n)*minQueue>>20)
-	}
 	s := &kafkaSink{endpoint: e, topic: topic, log: cfg.Logger, watch: kafka.NewWatch(k, cfg.Logger)}
-	for range n {
-		p, err := kafka.NewProducer(k, kafka.ProducerConfig{
-			Client:     cfg.Kafka,
-			Topic:      topic,
-			QueueBytes: cfg.QueueBytes / int64(n),
-			Block:      cfg.Block,
-			Delivered:  func(flows uint64) { s.acked.Add(flows) },
-			Refused:    func(flows uint64) { s.refused.Add(flows) },
-			Hooks:      []kgo.Hook{s.watch, &s.links},
-			Logger:     cfg.Logger,
-		})
-		if err != nil {
-			for _, p := range s.producers {
-				p.Close()
-			}
-			return nil, fmt.Errorf("%s: %w", e, err)
-		}
-		s.producers = append(s.producers, p)
+	if err := s.openProducers(k, cfg); err != nil {
+		_ = s.closeProducers()
+		return nil, fmt.Errorf("%s: %w", e, err)
 	}
 	s.ensure = func(ctx context.Context) error {
 		_, err := kafka.EnsureTopic(ctx, s.producers[0].Client(), topic, cfg.Partitions, cfg.Topics)
@@ -86,11 +69,64 @@ func openKafka(e Endpoint, cfg Config) (Sink, error) {
 	return s, nil
 }
 
+// openProducers opens as many as are configured, and one for each folder of the spool
+// that has been left.
+func (s *kafkaSink) openProducers(k kafka.Endpoint, cfg Config) error {
+	n := max(1, k.Producers)
+	if cfg.QueueBytes/int64(n) < minQueue {
+		return fmt.Errorf("%d producers want a queue of %d MiB at least", n, int64(n)*minQueue>>20)
+	}
+	var names []string
+	if cfg.Spool != nil {
+		names = cfg.Spool.folders(k.Address(), s.topic, n)
+		n = len(names)
+	}
+	for i := range n {
+		pc := kafka.ProducerConfig{
+			Client:     cfg.Kafka,
+			Topic:      s.topic,
+			QueueBytes: cfg.QueueBytes / int64(n),
+			Block:      cfg.Block,
+			Delivered:  func(flows uint64) { s.acked.Add(flows) },
+			Refused:    func(flows uint64) { s.refused.Add(flows) },
+			Dropped:    func(flows uint64) { s.lost.Add(flows) },
+			Keyed:      len(s.endpoint.key) > 0,
+			Hooks:      []kgo.Hook{s.watch, &s.links},
+			Logger:     cfg.Logger,
+		}
+		if cfg.Spool != nil {
+			f, err := cfg.Spool.openFolder(names[i], s.Name())
+			if err != nil {
+				return err
+			}
+			s.folders = append(s.folders, f)
+			pc.Spool = f
+		}
+		p, err := kafka.NewProducer(k, pc)
+		if err != nil {
+			return err
+		}
+		s.producers = append(s.producers, p)
+	}
+	return nil
+}
+
+func (s *kafkaSink) closeProducers() error {
+	for _, p := range s.producers {
+		p.Close()
+	}
+	var errs []error
+	for _, f := range s.folders {
+		errs = append(errs, f.close())
+	}
+	return errors.Join(errs...)
+}
+
 // prepare creates the topic as soon as Kafka can be reached. It gives up on
 // nothing: a cluster that forbids it may have the topic later.
 func (s *kafkaSink) prepare(ctx context.Context) {
 	told := false
-	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		attempt, cancel := context.WithTimeout(ctx, 15*time.Second)
 		err := s.ensure(attempt)
 		cancel()
@@ -133,11 +169,14 @@ func (s *kafkaSink) Ready() error {
 func (s *kafkaSink) Stats() Stats {
 	// What comes later in a record's life is read first, so that the sum of
 	// what was decided never exceeds what was written.
-	st := Stats{Delivered: s.acked.Load(), Refused: s.refused.Load()}
+	st := Stats{Delivered: s.acked.Load(), Refused: s.refused.Load(), Dropped: s.lost.Load()}
 	for _, p := range s.producers {
 		used, limit := p.Queue()
 		st.QueueBytes += used
 		st.QueueLimit += limit
+		spooled, found := p.Spooled()
+		st.Spooled += spooled
+		st.Written += found
 	}
 	s.workersMu.Lock()
 	defer s.workersMu.Unlock()
@@ -176,8 +215,8 @@ func (s *kafkaSink) Flush(ctx context.Context) error {
 func (s *kafkaSink) Close() error {
 	s.stop()
 	s.done.Wait()
-	for _, p := range s.producers {
-		p.Close()
+	if err := s.closeProducers(); err != nil {
+		return fmt.Errorf("%s: %w", s.Name(), err)
 	}
 	if n := s.Stats().InFlight(); n > 0 {
 		return fmt.Errorf("%s: %d flow records were not acknowledged", s.Name(), n)

@@ -34,13 +34,14 @@ type Sink interface {
 	Ready() error
 }
 
-// Stats accounts for records: Written = Delivered + Dropped + Refused + those in
-// flight.
+// Stats accounts for records: Written = Delivered + Dropped + Refused + Spooled +
+// those in flight.
 type Stats struct {
-	Written   uint64 // records handed to the sink
+	Written   uint64 // records handed to the sink, and those that were in its spool when it was opened
 	Delivered uint64 // records that are where they should be
-	Dropped   uint64 // records given up because the queue was full
+	Dropped   uint64 // records given up because the queue, or the spool, was full
 	Refused   uint64 // records that the destination would not take
+	Spooled   uint64 // records on disk that wait for the destination
 	Bytes     uint64 // encoded size of what was written
 	// QueueBytes is the memory of what waits for the destination, QueueLimit its bound.
 	// What a worker is encoding comes on top.
@@ -48,7 +49,7 @@ type Stats struct {
 }
 
 // InFlight returns how many records have not been decided on yet.
-func (s Stats) InFlight() uint64 { return s.Written - s.Delivered - s.Dropped - s.Refused }
+func (s Stats) InFlight() uint64 { return s.Written - s.Delivered - s.Dropped - s.Refused - s.Spooled }
 
 // Config is what sinks need besides their URL.
 type Config struct {
@@ -57,6 +58,7 @@ type Config struct {
 	Topics     map[string]string // configuration of a topic that is created
 	QueueBytes int64             // bound of what waits for Kafka, encoded size
 	Block      time.Duration     // how long a full queue holds the collector up before records are dropped
+	Spool      *Spool            // where records wait for Kafka; nil: in memory only
 	Stdout     io.Writer         // where stdout: writes
 	Kafka      kafka.ClientConfig
 	Properties kafka.Properties // beside those in the URL, which win
