@@ -127,7 +127,11 @@ var topicConfigs = []configKey{
 	{name: "leader.replication.throttled.replicas", typ: kmsg.ConfigTypeList, check: anything, standard: fixed(""), doc: "kept as set; there are no followers."},
 	{name: "local.retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(-2, maxInt64), standard: fixed("-2"), doc: "kept as set; there is no remote storage."},
 	{name: "local.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(-2, maxInt64), standard: fixed("-2"), doc: "kept as set; there is no remote storage."},
-	{name: "max.compaction.lag.ms", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: fixed(maxLong), doc: "kept as set."},
+	{
+		name: "max.compaction.lag.ms", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: fixed(maxLong),
+		apply: func(lc *commitlog.LogConfig, v string) { lc.MaxCompactionLag = millis(v) },
+		doc:   "a compacted topic's records are compacted after this time, and its segments rolled, at the latest.",
+	},
 	{
 		name: "max.message.bytes", typ: kmsg.ConfigTypeInt, check: integer(0, maxInt32), standard: func(c *Config) string { return strconv.Itoa(c.MaxMessageBytes) },
 		apply: func(lc *commitlog.LogConfig, v string) { lc.MaxMessageBytes = int(max(number(v), 1)) },
@@ -145,8 +149,22 @@ var topicConfigs = []configKey{
 		},
 		doc: "whose clock a record's timestamp is: the producer's or the broker's.",
 	},
-	{name: "min.cleanable.dirty.ratio", typ: kmsg.ConfigTypeDouble, check: ratio, standard: fixed("0.5"), doc: "kept as set."},
-	{name: "min.compaction.lag.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("0"), doc: "kept as set."},
+	{
+		name: "min.cleanable.dirty.ratio", typ: kmsg.ConfigTypeDouble, check: ratio, standard: fixed("0.5"),
+		apply: func(lc *commitlog.LogConfig, v string) {
+			if lc.MinCleanableRatio, _ = strconv.ParseFloat(v, 64); lc.MinCleanableRatio == 0 {
+				lc.MinCleanableRatio = -1 // 0 is "not set" to the log
+			}
+		},
+		doc: "a topic is compacted when more than this part of it never was.",
+	},
+	{
+		name: "min.compaction.lag.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("0"),
+		apply: func(lc *commitlog.LogConfig, v string) {
+			lc.MinCompactionLag = time.Duration(min(number(v), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+		},
+		doc: "how long a record of a compacted topic is kept from compaction.",
+	},
 	{name: "min.insync.replicas", typ: kmsg.ConfigTypeInt, check: integer(1, maxInt32), standard: fixed("1"), doc: "kept as set; the one replica is always in sync."},
 	{name: "preallocate", typ: kmsg.ConfigTypeBoolean, check: oneOf("true", "false"), standard: fixed("false"), doc: "kept as set; segments grow as they are written."},
 	{name: "remote.storage.enable", typ: kmsg.ConfigTypeBoolean, check: oneOf("false"), standard: fixed("false"), doc: "there is no remote storage."},

@@ -30,6 +30,7 @@ const (
 	attrLogAppendTime = 0x08
 	attrTransactional = 0x10
 	attrControl       = 0x20
+	attrHorizon       = 0x40 // the base timestamp is a delete horizon (KIP-534)
 
 	codecZstd      = 4 // the highest codec number
 	noTimestamp    = int64(-1)
@@ -59,6 +60,7 @@ func (h header) count() int32         { return int32(binary.BigEndian.Uint32(h[p
 func (h header) codec() int           { return int(h.attributes() & attrCodec) }
 func (h header) logAppendTime() bool  { return h.attributes()&attrLogAppendTime != 0 }
 func (h header) control() bool        { return h.attributes()&attrControl != 0 }
+func (h header) hasHorizon() bool     { return h.attributes()&attrHorizon != 0 }
 func (h header) transactional() bool  { return h.attributes()&attrTransactional != 0 }
 
 func (h header) setOffsetAndEpoch(offset int64, epoch int32) {

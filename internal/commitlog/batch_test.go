@@ -8,6 +8,7 @@ import (
 // batchSpec describes a batch for tests to build.
 type batchSpec struct {
 	records    [][]byte // values
+	keys       [][]byte // of the records; nil: none
 	times      []int64  // timestamps of records; nil: base for all
 	baseTime   int64
 	producer   int64 // -1: none
@@ -35,9 +36,20 @@ func (s batchSpec) build() []byte {
 		r := []byte{0}
 		r = binary.AppendVarint(r, ts-s.baseTime)
 		r = binary.AppendVarint(r, int64(i))
-		r = binary.AppendVarint(r, -1)
-		r = binary.AppendVarint(r, int64(len(v)))
-		r = append(r, v...)
+		field := func(b []byte) {
+			if b == nil {
+				r = binary.AppendVarint(r, -1)
+				return
+			}
+			r = binary.AppendVarint(r, int64(len(b)))
+			r = append(r, b...)
+		}
+		if s.keys == nil {
+			field(nil)
+		} else {
+			field(s.keys[i])
+		}
+		field(v)
 		r = binary.AppendVarint(r, 0)
 		body = binary.AppendVarint(body, int64(len(r)))
 		body = append(body, r...)

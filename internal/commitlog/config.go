@@ -40,7 +40,11 @@ type LogConfig struct {
 	Compact            bool          // cleanup.policy has compact: the last record of each key is kept, and retention does not apply
 	CompactDelete      bool          // cleanup.policy is compact,delete: besides Compact, retention by age and size
 	TimestampType      TimestampType // message.timestamp.type
-	DeleteRetention    time.Duration // delete.retention.ms: how long compaction will keep tombstones
+	DeleteRetention    time.Duration // delete.retention.ms: how long compaction keeps tombstones
+
+	MinCleanableRatio float64       // min.cleanable.dirty.ratio: compacted when more than this part of the log never was; below 0 is always
+	MinCompactionLag  time.Duration // min.compaction.lag.ms: how long a record stays out of compaction
+	MaxCompactionLag  time.Duration // max.compaction.lag.ms: how long it may
 }
 
 // DefaultLogConfig returns Kafka's defaults.
@@ -53,6 +57,8 @@ func DefaultLogConfig() LogConfig {
 		MaxMessageBytes:    1<<20 + 12,
 		IndexIntervalBytes: 4096,
 		DeleteRetention:    24 * time.Hour,
+		MinCleanableRatio:  0.5,
+		MaxCompactionLag:   math.MaxInt64,
 	}
 }
 
@@ -85,6 +91,15 @@ func (c LogConfig) filled(d LogConfig) LogConfig {
 	if c.DeleteRetention <= 0 {
 		c.DeleteRetention = d.DeleteRetention
 	}
+	if c.MinCleanableRatio == 0 {
+		c.MinCleanableRatio = d.MinCleanableRatio
+	}
+	if c.MinCompactionLag <= 0 {
+		c.MinCompactionLag = d.MinCompactionLag
+	}
+	if c.MaxCompactionLag <= 0 {
+		c.MaxCompactionLag = d.MaxCompactionLag
+	}
 	return c
 }
 
@@ -108,6 +123,10 @@ type DirConfig struct {
 	FileDeleteDelay   time.Duration // between taking a segment out of the log and removing its files; 0 removes at once
 	FlushLanes        int           // logs that are being flushed at the same time, at most; 0 is 4
 
+	CleanerInterval time.Duration // log.cleaner.backoff.ms: how often to look for logs to compact; 0 is 15 s, below 0 leaves it to Compact
+	CleanerMapBytes int64         // log.cleaner.dedupe.buffer.size: memory for keys, at most; a log with more takes several passes. 0 is 16 MiB
+	CleanerRate     int64         // log.cleaner.io.max.bytes.per.second: bytes that compaction reads and writes a second; 0 is no limit
+
 	Logger *slog.Logger // nil: discard
 }
 
@@ -127,6 +146,12 @@ func (c DirConfig) filled() (DirConfig, error) {
 	}
 	if c.RetentionInterval == 0 {
 		c.RetentionInterval = 5 * time.Minute
+	}
+	if c.CleanerInterval == 0 {
+		c.CleanerInterval = 15 * time.Second
+	}
+	if c.CleanerMapBytes <= 0 {
+		c.CleanerMapBytes = 16 << 20
 	}
 	if c.FlushLanes <= 0 {
 		c.FlushLanes = 4

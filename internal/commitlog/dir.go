@@ -29,6 +29,8 @@ type Dir struct {
 	createMu  sync.Mutex // Create and Delete, one at a time
 	replaceMu sync.Mutex // one replacement of a file at a time
 	retainMu  sync.Mutex // one round of retention at a time
+	cleanMu   sync.Mutex // one round of compaction at a time
+	pace      pace       // of compaction
 
 	idMu   sync.Mutex
 	nextID int64
@@ -63,6 +65,7 @@ func OpenDir(cfg DirConfig) (*Dir, error) {
 		logs:       make(map[partitionKey]*Log),
 		checkpoint: make(chan struct{}, 1),
 		done:       make(chan struct{}),
+		pace:       pace{rate: cfg.CleanerRate},
 	}
 	if err := d.open(); err != nil {
 		for _, l := range d.logs {
@@ -75,6 +78,9 @@ func OpenDir(cfg DirConfig) (*Dir, error) {
 	}
 	d.flusher.start(cfg.FlushLanes)
 	d.chores.Go(d.keepHouse)
+	if d.cfg.CleanerInterval > 0 {
+		d.chores.Go(d.keepClean)
+	}
 	return d, nil
 }
 
@@ -276,6 +282,8 @@ func (d *Dir) close() error {
 	d.idMu.Unlock()
 	d.createMu.Unlock()
 	d.chores.Wait()
+	d.cleanMu.Lock()
+	defer d.cleanMu.Unlock()
 	d.retainMu.Lock()
 	defer d.retainMu.Unlock()
 	d.removeDoomed(time.Now(), true)

@@ -10,8 +10,12 @@
 // back once it has passed an offset. There are no replicas, so nothing that was not flushed is ever shown to a reader or
 // reported as flushed: what a crash takes away, nobody has seen.
 //
-// The package knows nothing of the network, of consumer groups or of where topic configurations are kept. It does not
-// compact yet: logs with [LogConfig.Compact] are only exempt from retention by time and size.
+// The last stable offset is the third: below it every transaction is decided, and [Log.Aborted] tells of those that were
+// aborted.
+//
+// Old records go by [Dir.EnforceRetention] and superseded ones by [Dir.Compact], both in the background.
+//
+// The package knows nothing of the network, of consumer groups or of where topic configurations are kept.
 //
 // docs/format/log.md describes every file it writes.
 package commitlog

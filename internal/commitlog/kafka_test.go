@@ -29,13 +29,14 @@ func gzipped(b []byte) []byte {
 func lz4Framed(b []byte) []byte {
 	var out bytes.Buffer
 	z := lz4.NewWriter(&out)
+	_ = z.Apply(lz4.BlockSizeOption(lz4.Block64Kb))
 	z.Write(b)
 	z.Close()
 	return out.Bytes()
 }
 
 func zstdFramed(b []byte) []byte {
-	z, _ := zstd.NewWriter(nil)
+	z, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
 	defer z.Close()
 	return z.EncodeAll(b, nil)
 }
@@ -64,8 +65,9 @@ var codecs = []struct {
 	{"zstd", 4, zstdFramed},
 }
 
-// Kafka's own tool reads every file and has nothing to complain of.
-func TestDumpLogSegments(t *testing.T) {
+// dumper runs Kafka's DumpLogSegments, which must have nothing to complain of.
+func dumper(t *testing.T) func(args ...string) string {
+	t.Helper()
 	libs := os.Getenv("KAFKA_LIBS")
 	if libs == "" {
 		if os.Getenv("CI") == "true" {
@@ -73,6 +75,35 @@ func TestDumpLogSegments(t *testing.T) {
 		}
 		t.Skip("KAFKA_LIBS names no folder of Apache Kafka's jars")
 	}
+	return func(args ...string) string {
+		t.Helper()
+		args = append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(libs, "*"), "org.apache.kafka.tools.DumpLogSegments"}, args...)
+		out, err := exec.Command("java", args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args[5:], err, out)
+		}
+		for _, bad := range []string{"mismatch", "Mismatch", "not found", "Exception", "out of order", "Found timestamp", "isvalid: false", "invalid"} {
+			if strings.Contains(string(out), bad) {
+				t.Errorf("%v: %q in\n%.4000s", args[5:], bad, out)
+			}
+		}
+		return string(out)
+	}
+}
+
+// globbed names the files of a topic's partition 0 with a suffix.
+func globbed(t *testing.T, dir, topic, suffix string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, topic+"-0", "*"+suffix))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no %s files: %v", suffix, err)
+	}
+	return strings.Join(files, ",")
+}
+
+// Kafka's own tool reads every file and has nothing to complain of.
+func TestDumpLogSegments(t *testing.T) {
+	dump := dumper(t)
 	dir := t.TempDir()
 	d := open(t, commitlog.DirConfig{Path: dir})
 	l := create(t, d, "flows", commitlog.LogConfig{SegmentBytes: 40_000, IndexIntervalBytes: 1000})
@@ -106,29 +137,8 @@ func TestDumpLogSegments(t *testing.T) {
 	if n := len(l.Segments()); n < 2 {
 		t.Fatalf("%d segments", n)
 	}
-	dump := func(args ...string) string {
-		t.Helper()
-		args = append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(libs, "*"), "org.apache.kafka.tools.DumpLogSegments"}, args...)
-		out, err := exec.Command("java", args...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %v\n%s", args[5:], err, out)
-		}
-		for _, bad := range []string{"mismatch", "Mismatch", "not found", "Exception", "out of order", "Found timestamp", "isvalid: false", "invalid"} {
-			if strings.Contains(string(out), bad) {
-				t.Errorf("%v: %q in\n%.4000s", args[5:], bad, out)
-			}
-		}
-		return string(out)
-	}
-	glob := func(topic, suffix string) string {
-		files, err := filepath.Glob(filepath.Join(dir, topic+"-0", "*"+suffix))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no %s files: %v", suffix, err)
-		}
-		return strings.Join(files, ",")
-	}
 	for _, topic := range []string{"flows", "stamped"} {
-		out := dump("--files", glob(topic, ".log"), "--deep-iteration", "--print-data-log")
+		out := dump("--files", globbed(t, dir, topic, ".log"), "--deep-iteration", "--print-data-log")
 		records := regexp.MustCompile(`(?m)^\| offset: (\d+) .*payload: record (\d+) of batch (\d+) `).FindAllStringSubmatch(out, -1)
 		if int64(len(records)) != end {
 			t.Fatalf("%s: %d records of %d in\n%.3000s", topic, len(records), end, out)
@@ -138,14 +148,14 @@ func TestDumpLogSegments(t *testing.T) {
 				t.Fatalf("%s: record %d is %v", topic, i, r[0])
 			}
 		}
-		if out := dump("--files", glob(topic, ".index"), "--index-sanity-check"); !strings.Contains(out, "passed sanity check") {
+		if out := dump("--files", globbed(t, dir, topic, ".index"), "--index-sanity-check"); !strings.Contains(out, "passed sanity check") {
 			t.Errorf("index: %s", out)
 		}
-		out = dump("--files", glob(topic, ".index"))
+		out = dump("--files", globbed(t, dir, topic, ".index"))
 		if n := strings.Count(out, "position: "); n < 10 {
 			t.Errorf("%d index entries in\n%s", n, out)
 		}
-		out = dump("--files", glob(topic, ".timeindex"))
+		out = dump("--files", globbed(t, dir, topic, ".timeindex"))
 		if !strings.Contains(out, "timestamp: ") {
 			t.Errorf("no entries in\n%s", out)
 		}
@@ -156,14 +166,68 @@ func TestDumpLogSegments(t *testing.T) {
 		{".snapshot", "producerId: 9 producerEpoch: 0 coordinatorEpoch: -1 currentTxnFirstOffset: OptionalLong[2]"},
 		{".snapshot", "producerId: 8 producerEpoch: 1 coordinatorEpoch: 12 currentTxnFirstOffset: OptionalLong.empty"},
 	} {
-		if out := dump("--files", glob("txns", c.suffix), "--deep-iteration"); !strings.Contains(out, c.want) {
+		if out := dump("--files", globbed(t, dir, "txns", c.suffix), "--deep-iteration"); !strings.Contains(out, c.want) {
 			t.Errorf("want %s in\n%s", c.want, out)
 		}
 	}
-	out := dump("--files", glob("flows", ".snapshot"))
+	out := dump("--files", globbed(t, dir, "flows", ".snapshot"))
 	want := fmt.Sprintf("lastTimestamp: %d firstSequence: %d lastSequence: %d lastOffset: %d",
 		int64(1_700_000_000_000+399*37%500*1000+4), sequence-5, sequence-1, end-1)
 	if !strings.Contains(out, want) {
 		t.Errorf("want %s in\n%s", want, out)
+	}
+}
+
+// Kafka's tool reads compacted segments, with delete horizons, empty batches and every codec.
+func TestDumpCompacted(t *testing.T) {
+	dump := dumper(t)
+	dir := t.TempDir()
+	d := open(t, commitlog.DirConfig{Path: dir, CleanerInterval: -1})
+	l := create(t, d, "state", commitlog.LogConfig{SegmentBytes: 40_000, IndexIntervalBytes: 500, Compact: true})
+	for i := range 600 {
+		c := codecs[i%len(codecs)]
+		spec := batchSpec{baseTime: 1_700_000_000_000 + int64(i), producer: int64(i % 7), sequence: int32(i / 7 * 4), attributes: c.attributes, squeeze: c.squeeze}
+		for j := range 4 {
+			spec.keys = append(spec.keys, fmt.Appendf(nil, "key %d", (i*j)%90))
+			if value := fmt.Appendf(nil, "value %d %s", i, strings.Repeat("x", i%200)); (i+j)%11 == 0 {
+				spec.records = append(spec.records, nil)
+			} else {
+				spec.records = append(spec.records, value)
+			}
+		}
+		if i%7 == 6 {
+			spec.attributes |= 0x10
+		}
+		appendTxn(t, l, spec.build())
+		if i%70 == 69 {
+			end(t, l, 6, 0, i%140 == 69)
+		}
+	}
+	end(t, l, 6, 0, true)
+	roll(t, d, l)
+	before := l.Size()
+	d.Compact(now())
+	if st := d.Stats(); st.Compactions != 1 || st.CompactErrors != 0 || l.Size() > before/2 {
+		t.Fatalf("from %d to %d bytes, %+v", before, l.Size(), st)
+	}
+	want := left(t, l)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out := dump("--files", globbed(t, dir, "state", ".log"), "--deep-iteration", "--print-data-log")
+	for _, want := range []string{"deleteHorizonMs: OptionalLong[", "compresscodec: gzip", "compresscodec: snappy", "compresscodec: lz4", "compresscodec: zstd", "endTxnMarker: ABORT"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%.3000s", want, out)
+		}
+	}
+	records := regexp.MustCompile(`(?m)^\| offset: (\d+) `).FindAllStringSubmatch(out, -1)
+	if n := len(regexp.MustCompile(`\b\d+:(key |marker)`).FindAllString(want, -1)); n == 0 || n != len(records) {
+		t.Errorf("%d records, want %d: %.500s", len(records), n, want)
+	}
+	dump("--files", globbed(t, dir, "state", ".index"), "--index-sanity-check")
+	dump("--files", globbed(t, dir, "state", ".index"))
+	dump("--files", globbed(t, dir, "state", ".timeindex"))
+	if out := dump("--files", globbed(t, dir, "state", ".txnindex")); !strings.Contains(out, "producerId: 6") {
+		t.Errorf("no aborted transaction in\n%s", out)
 	}
 }

@@ -37,7 +37,10 @@ type Log struct {
 	closed    bool
 	deleted   bool
 	recovery  int64 // recovery point: everything below is flushed
+	cleaned   int64 // everything below was compacted
+	horizon   int64 // ms: when a tombstone of what was compacted is due, 0 for none
 
+	nameMu  sync.Mutex // files of sealed segments get other names; taken before flushMu
 	flushMu sync.Mutex // one flush at a time; taken before mu
 
 	markMu   sync.Mutex
@@ -234,6 +237,9 @@ type AppendInfo struct {
 func (l *Log) Append(b []byte, o AppendOptions) (AppendInfo, error) {
 	cfg := l.cfg.Load()
 	set, err := checkBatches(b, cfg, o)
+	if err == nil && cfg.Compact {
+		err = checkKeys(b)
+	}
 	if err != nil {
 		l.dir.counters.refused.Add(1)
 		return AppendInfo{}, fmt.Errorf("append to %s-%d: %w", l.topic, l.partition, err)
@@ -361,10 +367,14 @@ func (l *Log) rollIfNeeded(now time.Time, bytes, lastOffset int64, cfg *LogConfi
 	return l.rollLocked()
 }
 
-// agedLocked says whether the active segment has been written to for longer than segment.ms.
+// agedLocked says whether the active segment has been written to for longer than segment.ms, or max.compaction.lag.ms.
 func (l *Log) agedLocked(now time.Time, cfg *LogConfig) bool {
 	s := l.active
-	return s.size.Load() > 0 && !s.firstAppend.IsZero() && now.Sub(s.firstAppend) >= cfg.SegmentAge
+	age := cfg.SegmentAge
+	if cfg.Compact {
+		age = min(age, cfg.MaxCompactionLag) // the active segment is never compacted
+	}
+	return s.size.Load() > 0 && !s.firstAppend.IsZero() && now.Sub(s.firstAppend) >= age
 }
 
 // rollLocked seals the active segment and starts an empty one. Nothing is synced here: the flusher syncs the sealed

@@ -25,6 +25,7 @@ type memFS struct {
 	dead   bool // every operation fails: the process that had it is gone
 
 	ops      []string                // what could matter for a crash, in order
+	diesIn   int                     // operations until the process is gone; negative: it goes on
 	failSync func(name string) error // asked before every sync of a file or directory
 	space    int64                   // bytes that can still be added to files; negative: no end
 	gate     chan struct{}           // when set, syncs of .log files wait until it is closed
@@ -54,7 +55,7 @@ type write struct {
 }
 
 func newMemFS() *memFS {
-	return &memFS{root: newDirNode(), locked: map[string]bool{}, space: -1}
+	return &memFS{root: newDirNode(), locked: map[string]bool{}, space: -1, diesIn: -1}
 }
 
 func newDirNode() *node {
@@ -193,7 +194,22 @@ func (n *node) change(op dirOp) {
 	n.renames = append(n.renames, op)
 }
 
-func (m *memFS) note(format string, args ...any) { m.ops = append(m.ops, fmt.Sprintf(format, args...)) }
+// note counts an operation that is about to be done.
+func (m *memFS) note(format string, args ...any) {
+	m.ops = append(m.ops, fmt.Sprintf(format, args...))
+	if m.diesIn == 0 {
+		m.dead = true // after this one
+	}
+	if m.diesIn >= 0 {
+		m.diesIn--
+	}
+}
+
+func (m *memFS) isDead() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dead
+}
 
 func (m *memFS) OpenFile(name string, flag int) (commitlog.File, error) {
 	m.mu.Lock()

@@ -187,6 +187,7 @@ func (d *Dir) Delete(topic string, partition int32) error {
 	name = name[:min(len(name), 255-len(suffix))] + suffix
 
 	// Neither a flush nor an append may be under way while the directory changes its name.
+	l.nameMu.Lock()
 	l.flushMu.Lock()
 	l.mu.Lock()
 	err := d.fs.Rename(l.path, d.file(name))
@@ -194,8 +195,10 @@ func (d *Dir) Delete(topic string, partition int32) error {
 		l.closed, l.deleted = true, true
 		l.shut.Store(true)
 	}
+	cleaned := l.cleaned > 0
 	l.mu.Unlock()
 	l.flushMu.Unlock()
+	l.nameMu.Unlock()
 	if err != nil {
 		return fmt.Errorf("delete %s-%d: %w", topic, partition, err)
 	}
@@ -213,6 +216,11 @@ func (d *Dir) Delete(topic string, partition int32) error {
 	}
 	if err := d.writeLogStarts(); err != nil {
 		return fmt.Errorf("delete %s-%d: %w", topic, partition, err)
+	}
+	if cleaned {
+		if err := d.writeCleanerPoints(); err != nil {
+			return fmt.Errorf("delete %s-%d: %w", topic, partition, err)
+		}
 	}
 	d.doom(doomed{path: d.file(name), tree: true})
 	return nil

@@ -200,7 +200,10 @@ func (l *Log) OffsetForTime(ms int64) (offset, timestamp int64, epoch int32, err
 			continue
 		}
 		if !s.acquire() {
-			continue // retention has just taken it
+			if l.shut.Load() {
+				return -1, -1, -1, ErrClosed
+			}
+			return l.OffsetForTime(ms) // retention or compaction has just taken it
 		}
 		r, ok, err := s.firstSince(ms, low, limit)
 		s.release()
@@ -292,8 +295,14 @@ func (l *Log) MaxTimestamp() (offset, timestamp int64, epoch int32) {
 		if s.base > limit.base || s.base >= limit.offset {
 			break
 		}
-		if maxTime, _ := l.times(s); maxTime <= best.timestamp || !s.acquire() {
+		if maxTime, _ := l.times(s); maxTime <= best.timestamp {
 			continue
+		}
+		if !s.acquire() {
+			if l.shut.Load() {
+				break
+			}
+			return l.MaxTimestamp()
 		}
 		r, ok, err := s.newest(l, low, limit)
 		if err == nil && ok && r.timestamp > best.timestamp {

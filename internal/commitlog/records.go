@@ -147,13 +147,18 @@ func unfold(codec int, r io.Reader) (io.Reader, func(), error) {
 	case 3:
 		return lz4.NewReader(r), func() {}, nil
 	case codecZstd:
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+		z, err := newZstdReader()
 		if err != nil {
 			return nil, nil, err
 		}
-		return z, z.Close, nil
+		return z, z.Close, z.Reset(r)
 	}
 	return nil, nil, fmt.Errorf("codec %d", codec)
+}
+
+// newZstdReader makes a decoder that starts no goroutine and takes bounded memory.
+func newZstdReader() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
 }
 
 // xerialHeader begins what snappy-java writes: blocks, each behind its length, after 16 bytes of magic and versions.

@@ -19,7 +19,7 @@ const recoverBuffer = 256 << 10
 
 // recoverLogs opens the logs of a directory, some at a time.
 func (d *Dir) recoverLogs(keys []partitionKey) error {
-	points, starts := d.readOffsets(fileRecoveryPoint), d.readOffsets(fileLogStart)
+	points, starts, cleaned := d.readOffsets(fileRecoveryPoint), d.readOffsets(fileLogStart), d.readOffsets(fileCleaned)
 	work := make(chan partitionKey)
 	var mu sync.Mutex
 	var first error
@@ -29,7 +29,7 @@ func (d *Dir) recoverLogs(keys []partitionKey) error {
 			buf := make([]byte, recoverBuffer)
 			for k := range work {
 				point, known := points[k]
-				l, err := d.openLog(k, d.clean && known, point, starts[k], buf)
+				l, err := d.openLog(k, checkpoints{point, known, starts[k], cleaned[k]}, buf)
 				mu.Lock()
 				if l != nil {
 					d.logs[k] = l
@@ -61,16 +61,29 @@ type recovery struct {
 	segments  []*segment
 	maxEpoch  int32 // largest epoch in a batch looked at
 	known     bool  // the history of epochs could be read
+	gaps      bool  // there may be gaps between batches: the log was compacted and where it was flushed is not known
+}
+
+// checkpoints is what the directory's checkpoints say of a log.
+type checkpoints struct {
+	recovery int64
+	known    bool // there is a recovery point
+	start    int64
+	cleaned  int64
 }
 
 // openLog brings one log back. A nil error comes with a log; with an error whatever was opened is closed again.
-func (d *Dir) openLog(k partitionKey, clean bool, point, start int64, buf []byte) (*Log, error) {
+func (d *Dir) openLog(k partitionKey, at checkpoints, buf []byte) (*Log, error) {
 	r := &recovery{Log: d.newLog(k, d.file(partitionDir(k))), buf: buf, now: time.Now(), maxEpoch: -1, indexed: make(map[int64]int)}
-	if err := r.run(clean, point, start); err != nil {
+	r.gaps = !at.known && (at.cleaned > 0 || r.Config().Compact)
+	if err := r.run(d.clean && at.known, at.recovery, at.start); err != nil {
 		for _, s := range r.segments {
 			s.release()
 		}
 		return nil, err
+	}
+	if r.Log.cleaned = at.cleaned; at.cleaned > r.end.Load() {
+		r.Log.cleaned = 0
 	}
 	return r.Log, nil
 }
@@ -106,7 +119,7 @@ func (r *recovery) run(clean bool, point, start int64) error {
 		return err
 	}
 	for _, base := range r.bases[len(r.segments):] {
-		s, err := openSegmentFiles(r.dir.fs, r.path, base, os.O_RDWR)
+		s, err := openSegmentFiles(r.dir.fs, r.path, base, "", os.O_RDWR)
 		if err != nil {
 			return err
 		}
@@ -166,22 +179,29 @@ func (r *recovery) list() error {
 	if err != nil {
 		return err
 	}
+	names := make(map[string]bool)
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name, suffixDeleted) || strings.HasSuffix(e.Name, suffixTemp) || strings.HasSuffix(e.Name, ".cleaned") {
+		if strings.HasSuffix(e.Name, suffixDeleted) || strings.HasSuffix(e.Name, suffixTemp) || strings.HasSuffix(e.Name, suffixCleaned) {
 			if err := r.dir.fs.Remove(r.file(e.Name)); err != nil {
 				return err
 			}
 			continue
 		}
-		if base, ok := parseSegmentName(e.Name, suffixLog); ok {
+		names[e.Name] = true
+	}
+	if err := r.finishSwaps(names); err != nil {
+		return err
+	}
+	for name := range names {
+		if base, ok := parseSegmentName(name, suffixLog); ok {
 			r.bases = append(r.bases, base)
 		}
 		for _, suffix := range [...]string{suffixIndex, suffixTimeIndex} {
-			if base, ok := parseSegmentName(e.Name, suffix); ok {
+			if base, ok := parseSegmentName(name, suffix); ok {
 				r.indexed[base]++
 			}
 		}
-		if offset, ok := parseSegmentName(e.Name, suffixSnapshot); ok {
+		if offset, ok := parseSegmentName(name, suffixSnapshot); ok {
 			r.snapshots = append(r.snapshots, offset)
 		}
 	}
@@ -350,6 +370,9 @@ func (r *recovery) repair(point int64) (end int64, err error) {
 	last := len(r.segments) - 1
 	for i := from; i <= last; i++ {
 		s := r.segments[i]
+		if r.gaps && s.base > end {
+			end = s.base
+		}
 		if s.base != end {
 			// An unflushed tail before it is lost, so nothing in here was ever flushed or seen.
 			if err := r.dropFrom(i, "a gap before it"); err != nil {
@@ -366,7 +389,11 @@ func (r *recovery) repair(point int64) (end int64, err error) {
 		if err := s.txn.reset(); err != nil {
 			return 0, err
 		}
-		damaged, err := r.rebuild(s, end, func(h header, body []byte) error {
+		expect := end
+		if r.gaps && i < last {
+			expect = -1
+		}
+		damaged, err := r.rebuild(s, expect, func(h header, body []byte) error {
 			end = h.lastOffset() + 1
 			return r.noteAborted(s, h, body)
 		})

@@ -228,6 +228,8 @@ func (l *Log) belowStartLocked() int {
 
 // dropBelowStart takes the segments that end at or below the log start offset out of the list and renames their files.
 func (l *Log) dropBelowStart() {
+	l.nameMu.Lock()
+	defer l.nameMu.Unlock()
 	l.mu.Lock()
 	n := l.belowStartLocked()
 	l.mu.Unlock()

@@ -25,11 +25,14 @@ func bases(l *commitlog.Log) string {
 func fill(t *testing.T, d *commitlog.Dir, topic string, n int, cfg commitlog.LogConfig, stamp func(i int) time.Time) *commitlog.Log {
 	t.Helper()
 	cfg.SegmentBytes = 1024
-	l := create(t, d, topic, cfg)
+	plain := cfg
+	plain.Compact = false // which would ask for keys
+	l := create(t, d, topic, plain)
 	for i := range n {
 		appendTo(t, l, sized(stamp(i).UnixMilli(), 500))
 	}
 	flushAll(t, l)
+	l.SetConfig(cfg)
 	return l
 }
 
@@ -79,7 +82,7 @@ func TestRetention(t *testing.T) {
 					t.Error("files are still there")
 				}
 			}
-			if info := appendTo(t, l, plain(at.UnixMilli(), "x")); info.BaseOffset != 10 || info.StartOffset != first {
+			if info := appendTo(t, l, keyed(at.UnixMilli(), "k=x")); info.BaseOffset != 10 || info.StartOffset != first {
 				t.Errorf("append: %+v", info)
 			}
 			flushAll(t, l)

@@ -21,6 +21,8 @@ const (
 	suffixTxnIndex  = ".txnindex"
 	suffixDeleted   = ".deleted"
 	suffixTemp      = ".tmp"
+	suffixCleaned   = ".cleaned" // behind another: a file compaction writes
+	suffixSwap      = ".swap"    // behind another: one that is to take the place of others
 )
 
 func segmentName(base int64, suffix string) string { return fmt.Sprintf("%020d%s", base, suffix) }
@@ -67,8 +69,8 @@ func (s *segment) release() {
 	}
 }
 
-// openSegmentFiles opens or, with os.O_CREATE in flag, creates the three files.
-func openSegmentFiles(fsys FS, dir string, base int64, flag int) (*segment, error) {
+// openSegmentFiles opens or, with os.O_CREATE in flag, creates the three files; their names may go on with one more suffix.
+func openSegmentFiles(fsys FS, dir string, base int64, more string, flag int) (*segment, error) {
 	s := &segment{base: base, maxTime: noTimestamp, maxTimeLast: base}
 	var files [3]File
 	for i, suffix := range [3]string{suffixLog, suffixIndex, suffixTimeIndex} {
@@ -76,7 +78,7 @@ func openSegmentFiles(fsys FS, dir string, base int64, flag int) (*segment, erro
 		if i > 0 {
 			fl |= os.O_CREATE // an index that is missing is made again
 		}
-		f, err := fsys.OpenFile(filepath.Join(dir, segmentName(base, suffix)), fl)
+		f, err := fsys.OpenFile(filepath.Join(dir, segmentName(base, suffix+more)), fl)
 		if err != nil {
 			for _, f := range files[:i] {
 				f.Close()
@@ -96,7 +98,7 @@ func openSegmentFiles(fsys FS, dir string, base int64, flag int) (*segment, erro
 // createSegment makes an empty segment. Leftovers of the same name, of a roll that a crash undid, are emptied.
 func createSegment(fsys FS, dir string, base int64) (*segment, error) {
 	_ = fsys.Remove(filepath.Join(dir, segmentName(base, suffixTxnIndex)))
-	s, err := openSegmentFiles(fsys, dir, base, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	s, err := openSegmentFiles(fsys, dir, base, "", os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		removeSegmentFiles(fsys, dir, base)
 		return nil, err
@@ -104,8 +106,11 @@ func createSegment(fsys FS, dir string, base int64) (*segment, error) {
 	return s, nil
 }
 
+// segmentSuffixes are those of a segment's files, the log last.
+var segmentSuffixes = [...]string{suffixIndex, suffixTimeIndex, suffixTxnIndex, suffixLog}
+
 func removeSegmentFiles(fsys FS, dir string, base int64) {
-	for _, suffix := range [...]string{suffixLog, suffixIndex, suffixTimeIndex, suffixTxnIndex} {
+	for _, suffix := range segmentSuffixes {
 		_ = fsys.Remove(filepath.Join(dir, segmentName(base, suffix))) // most often it is not there
 	}
 }

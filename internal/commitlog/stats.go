@@ -24,6 +24,11 @@ type Stats struct {
 	RetiredSegments int64 // removed by retention
 	RetiredBytes    int64
 
+	Compactions     int64 // of logs, that came to an end
+	CompactErrors   int64 // that did not
+	CompactedInput  int64 // bytes read for it
+	CompactedOutput int64 // bytes written by it
+
 	RecoveredLogs    int64 // that had to be looked at batch by batch
 	RecoveredBatches int64
 	CutBytes         int64 // thrown away behind the last whole batch
@@ -33,6 +38,7 @@ type counters struct {
 	appends, appendedBytes, refused, duplicates, writeErrors atomic.Int64
 	flushes, flushErrors, flushNanos, rolls                  atomic.Int64
 	retired, retiredBytes                                    atomic.Int64
+	cleanings, cleanErrors, cleanedIn, cleanedOut            atomic.Int64
 	recoveredLogs, recoveredBatches, cutBytes                atomic.Int64
 }
 
@@ -56,6 +62,10 @@ func (d *Dir) Stats() Stats {
 		Rolls:            c.rolls.Load(),
 		RetiredSegments:  c.retired.Load(),
 		RetiredBytes:     c.retiredBytes.Load(),
+		Compactions:      c.cleanings.Load(),
+		CompactErrors:    c.cleanErrors.Load(),
+		CompactedInput:   c.cleanedIn.Load(),
+		CompactedOutput:  c.cleanedOut.Load(),
 		RecoveredLogs:    c.recoveredLogs.Load(),
 		RecoveredBatches: c.recoveredBatches.Load(),
 		CutBytes:         c.cutBytes.Load(),

@@ -53,6 +53,14 @@ func newTxnIndex(fsys FS, dir string, base int64) *txnIndex {
 	return &txnIndex{fs: fsys, name: filepath.Join(dir, segmentName(base, suffixTxnIndex))}
 }
 
+// create makes the file now instead of with the first entry.
+func (x *txnIndex) create(name string) (err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.f, err = x.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	return err
+}
+
 // open takes an existing file as it is; ok is false when it cannot be right. maxLast is the largest offset of the segment.
 func (x *txnIndex) open(base, maxLast int64) (ok bool, err error) {
 	x.mu.Lock()
