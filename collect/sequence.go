@@ -17,7 +17,8 @@ type mark struct {
 
 // Balance accounts for the sequence numbers of a domain, in the protocol's own
 // unit: datagrams in NetFlow v9 and sFlow, flows in v5 and v7, data records in
-// IPFIX, those of options too. At any time
+// IPFIX, those of options too; of v1, which has no numbers, only what came. At any
+// time
 //
 //	Announced + Repeated = Received + Missing() + Unknown
 type Balance struct {
@@ -205,7 +206,9 @@ func (s *sequence) start(m *mark) {
 // ones that could not be counted, because a template was missing: then numbers
 // skipped behind it are no sign of loss.
 func (s *sequence) observe(m *mark, units uint32, known bool) {
-	if m.none {
+	if m.none { // all there is to know is what came
+		s.balance.Announced += uint64(units)
+		s.balance.Received += uint64(units)
 		return
 	}
 	l := &s.now

@@ -159,6 +159,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) closeSockets() {
 	for _, w := range s.workers {
+		w.look() // the last that the kernel can say
 		_ = w.socket.close()
 	}
 }
@@ -193,8 +194,8 @@ type worker struct {
 	stopping atomic.Bool
 	pauses   bool // the receive buffer is large enough for it
 
-	datagrams, bytes, records, filtered, malformed, truncated, reads atomic.Uint64
-	drops                                                            atomic.Uint32
+	mu    sync.Mutex // guards what follows
+	stats SocketStats
 }
 
 // run receives until the server stops.
@@ -234,17 +235,17 @@ func (w *worker) run(ctx context.Context) error {
 			return fmt.Errorf("receive on %s: %w", w.listen, err)
 		}
 		now := time.Time{}
-		size, filtered, malformed := uint64(0), uint64(0), uint64(0)
+		batch := SocketStats{Datagrams: uint64(n), Reads: 1}
 		records = 0
 		for i := range n {
 			w.socket.datagram(i, &d)
-			size += uint64(len(d.payload))
+			batch.Bytes += uint64(len(d.payload))
 			if !w.server.allowed(d.from.Addr()) {
-				filtered++
+				batch.Filtered++
 				continue
 			}
 			if d.truncated {
-				w.truncated.Add(1)
+				batch.Truncated++
 			}
 			if d.at.IsZero() {
 				if now.IsZero() {
@@ -258,23 +259,17 @@ func (w *worker) run(ctx context.Context) error {
 					_ = w.flush(sink) // as much as can be saved
 					return sinkErr
 				}
-				malformed++
+				batch.Malformed++
 				w.server.trouble.report(d.from.Addr(), err)
+				continue
 			}
+			batch.Decoded++
 		}
-		w.reads.Add(1)
-		w.datagrams.Add(uint64(n))
-		w.bytes.Add(size)
-		w.records.Add(records)
-		if filtered > 0 {
-			w.filtered.Add(filtered)
-		}
-		if malformed > 0 {
-			w.malformed.Add(malformed)
-		}
+		batch.Records = records
 		if n > 0 && d.hasDrops {
-			w.drops.Store(d.drops)
+			batch.Drops = uint64(d.drops)
 		}
+		w.count(&batch)
 		if n < w.socket.batch() || w.empty() {
 			if draining && w.empty() {
 				return w.flush(sink)
@@ -320,12 +315,30 @@ func (w *worker) flush(sink flow.Sink) error {
 	return nil
 }
 
-// SocketStats is what one socket has received.
+// count adds what one read brought. The drops are those since the socket was opened.
+func (w *worker) count(s *SocketStats) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stats.Datagrams += s.Datagrams
+	w.stats.Bytes += s.Bytes
+	w.stats.Records += s.Records
+	w.stats.Decoded += s.Decoded
+	w.stats.Filtered += s.Filtered
+	w.stats.Malformed += s.Malformed
+	w.stats.Truncated += s.Truncated
+	w.stats.Reads += s.Reads
+	w.stats.Drops = max(w.stats.Drops, s.Drops)
+}
+
+// SocketStats is what one socket has received. At any time
+//
+//	Datagrams = Decoded + Malformed + Filtered
 type SocketStats struct {
 	Listen    netip.AddrPort
 	Datagrams uint64
 	Bytes     uint64
 	Records   uint64 // flow records made of them
+	Decoded   uint64 // datagrams that the decoder returned no error for
 	Filtered  uint64 // datagrams of exporters that are not allowed
 	Malformed uint64 // datagrams that the decoder returned an error for
 	Truncated uint64 // datagrams longer than UDP can carry them to us
@@ -340,25 +353,26 @@ type SocketStats struct {
 func (s *Server) Stats() []SocketStats {
 	stats := make([]SocketStats, 0, len(s.workers))
 	for _, w := range s.workers {
-		st := SocketStats{
-			Listen:    w.listen,
-			Datagrams: w.datagrams.Load(),
-			Bytes:     w.bytes.Load(),
-			Records:   w.records.Load(),
-			Filtered:  w.filtered.Load(),
-			Malformed: w.malformed.Load(),
-			Truncated: w.truncated.Load(),
-			Reads:     w.reads.Load(),
-			Drops:     uint64(w.drops.Load()),
-		}
-		if used, limit, drops, err := w.socket.queue(); err == nil {
-			st.QueueBytes, st.ReceiveBuffer = used, limit
-			st.Drops = max(st.Drops, uint64(drops))
-		}
-		stats = append(stats, st)
+		stats = append(stats, w.look())
 	}
 	return stats
 }
+
+// look returns what the socket has received, and asks the kernel what it dropped.
+func (w *worker) look() SocketStats {
+	used, limit, drops, err := w.socket.queue()
+	if err == nil {
+		w.count(&SocketStats{Drops: uint64(drops)})
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	st := w.stats
+	st.Listen, st.QueueBytes, st.ReceiveBuffer = w.listen, used, limit
+	return st
+}
+
+// Holds reports whether all datagrams of the socket are accounted for.
+func (s *SocketStats) Holds() bool { return s.Datagrams == s.Decoded+s.Malformed+s.Filtered }
 
 // trouble logs that an exporter sends what cannot be decoded: one line when it
 // begins, and one again after a quiet time; counters tell the rest.

@@ -239,7 +239,7 @@ func (d *Decoder) commit(e *exporter, dom *domain, s *scratch) {
 	if dom != nil && d.observe(e, dom, s) {
 		return
 	}
-	if !s.mark.none && dom != nil {
+	if dom != nil {
 		// Numbers of a domain that has been forgotten are a life of their own.
 		n := uint64(s.units)
 		s.counts.Balance = Balance{Announced: n, Received: n}
