@@ -52,6 +52,18 @@ func (b *Balance) Add(o *Balance) {
 	b.Restarts += o.Restarts
 }
 
+// Sub takes the counts of o, which are part of those of b, away from them.
+func (b *Balance) Sub(o *Balance) {
+	b.Announced -= o.Announced
+	b.Received -= o.Received
+	b.Repeated -= o.Repeated
+	b.Skipped -= o.Skipped
+	b.Recovered -= o.Recovered
+	b.Unknown -= o.Unknown
+	b.Gaps -= o.Gaps
+	b.Restarts -= o.Restarts
+}
+
 // sequence follows the sequence numbers of one domain. Datagrams may come in any
 // order within a window, since several workers receive them.
 //

@@ -85,6 +85,32 @@ func (c *Counts) Add(o *Counts) {
 	c.Balance.Add(&o.Balance)
 }
 
+// Sub takes the counts of o, which are part of those of c, away from them.
+func (c *Counts) Sub(o *Counts) {
+	c.Datagrams -= o.Datagrams
+	c.Bytes -= o.Bytes
+	c.Records -= o.Records
+	c.Options -= o.Options
+	c.Templates -= o.Templates
+	c.CounterSamples -= o.CounterSamples
+	c.OtherSamples -= o.OtherSamples
+	c.Sets -= o.Sets
+	c.SetsDecoded -= o.SetsDecoded
+	c.SetsMalformed -= o.SetsMalformed
+	c.MissingTemplates -= o.MissingTemplates
+	c.HeldSets -= o.HeldSets
+	c.HeldDecoded -= o.HeldDecoded
+	c.HeldExpired -= o.HeldExpired
+	c.HeldEvicted -= o.HeldEvicted
+	for i := range c.Malformed {
+		c.Malformed[i] -= o.Malformed[i]
+	}
+	c.TemplatesEvicted -= o.TemplatesEvicted
+	c.DomainsEvicted -= o.DomainsEvicted
+	c.OptionsEvicted -= o.OptionsEvicted
+	c.Balance.Sub(&o.Balance)
+}
+
 // Held returns how many data sets wait for their templates.
 func (c *Counts) Held() uint64 {
 	return c.HeldSets - c.HeldDecoded - c.HeldExpired - c.HeldEvicted

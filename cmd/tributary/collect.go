@@ -28,7 +28,8 @@ type collectOptions struct {
 	bounds        collect.DecoderConfig
 	elements      elementOptions
 	sink          sinkOptions
-	kflow         *kflowSite // in whose place it runs; nil: none
+	ledger        time.Duration // between rows of the ledger; 0: none are written
+	kflow         *kflowSite    // in whose place it runs; nil: none
 }
 
 func defaultCollectOptions(to ...string) *collectOptions {
@@ -38,6 +39,7 @@ func defaultCollectOptions(to ...string) *collectOptions {
 		receiveBuffer: def.ReceiveBuffer,
 		bounds:        collect.DefaultDecoderConfig(),
 		sink:          defaultSinkOptions(to...),
+		ledger:        time.Minute,
 	}
 }
 
@@ -55,6 +57,7 @@ func (o *collectOptions) register(fs *pflag.FlagSet, prefix string) {
 	sizeVar(fs, &o.bounds.MaxOctets, prefix+"state-bytes", 1<<20, maxInt64, "memory for the templates and names of all exporters; beyond it the longest silent exporters give way")
 	o.elements.register(fs, prefix)
 	o.sink.register(fs, prefix)
+	durationVar(fs, &o.ledger, prefix+"ledger-interval", 0, 24*time.Hour, "how often the loss ledger is written to the topic ledger of each Kafka; 0 is never")
 }
 
 func (o *collectOptions) check() error {
@@ -96,7 +99,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 func newCollect() *cobra.Command {
 	o := &kflowOptions{collectOptions: defaultCollectOptions("kafka://127.0.0.1:9092/" + flowsTopic)}
 	run := newServiceOptions("127.0.0.1:8081")
-	return configured(&cobra.Command{
+	c := configured(&cobra.Command{
 		Use:   "collect",
 		Short: "Collect NetFlow, IPFIX and sFlow into Kafka",
 		Long: `Receive NetFlow v1, v5, v7 and v9, IPFIX and sFlow v5, and send what they say to
@@ -116,6 +119,8 @@ been delivered, and ends.`,
 			return err
 		})
 	})
+	c.AddCommand(newCollectLedger())
+	return c
 }
 
 // withHold returns bounds with so many octets for data that wait for their
@@ -141,6 +146,10 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 	if o.kflow != nil {
 		o.kflow.announce(s)
 	}
+	accounts := newLedger()
+	if err := accounts.addTo(s, &o.sink, o.ledger, dial); err != nil {
+		return nil, err
+	}
 	var sinks sink.Fanout
 	s.group.Add(daemon.Part{
 		Name: "sinks",
@@ -158,6 +167,7 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 			if *server, err = collect.New(cfg, decoder, sinks); err != nil {
 				return daemon.ListenError(err)
 			}
+			accounts.begin(*server, decoder, sinks)
 			s.registry.MustRegister(collectCollector{*server, decoder})
 			if o.kflow != nil {
 				s.registry.MustRegister(kflowCollector{*server, decoder})

@@ -41,6 +41,9 @@ var exporterMetrics = []exporterMetric{
 	exporterCounter("held_expired", "Of these, those whose template did not come in time, by exporter.", func(s *collect.ExporterStats) uint64 { return s.HeldExpired }),
 	exporterCounter("held_evicted", "Of these, those that gave way to others, by exporter.", func(s *collect.ExporterStats) uint64 { return s.HeldEvicted }),
 	exporterCounter("missing_templates", "Data sets that no template described and that are not held, or no more, by exporter.", func(s *collect.ExporterStats) uint64 { return s.MissingTemplates }),
+	exporterCounter("sets", "Data sets of NetFlow v9 and IPFIX received: decoded, malformed, held or without template, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Sets }),
+	exporterCounter("sets_decoded", "Data sets decoded, by exporter.", func(s *collect.ExporterStats) uint64 { return s.SetsDecoded }),
+	exporterCounter("sets_malformed", "Data sets that could not be decoded in full, by exporter.", func(s *collect.ExporterStats) uint64 { return s.SetsMalformed }),
 	exporterCounter("sequence_gaps", "Times that sequence numbers were skipped, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Gaps }),
 	exporterCounter("sequence_missing", "What sequence numbers skipped, in the protocol's unit, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Skipped }),
 	exporterCounter("sequence_recovered", "What of that came late after all, by exporter.", func(s *collect.ExporterStats) uint64 { return s.Recovered }),
@@ -58,6 +61,7 @@ var (
 	collectState     = prometheus.NewDesc("tributary_collect_state_bytes", "Memory of what is remembered of exporters, about.", nil, nil)
 	collectHeldSets  = prometheus.NewDesc("tributary_collect_hold_sets", "Data sets that wait for their template.", nil, nil)
 	collectHeldBytes = prometheus.NewDesc("tributary_collect_hold_bytes", "Memory of the data sets that wait for their template, about.", nil, nil)
+	collectHolds     = prometheus.NewDesc("tributary_collect_balance_holds", "1 while every balance of the loss ledger holds: of sequence numbers, data sets and datagrams.", nil, nil)
 	collectEvicted   = prometheus.NewDesc("tributary_collect_evicted_exporters_total", "Exporters that gave way to others.", nil, nil)
 
 	socketLabels    = []string{"listen", "socket"}
@@ -65,6 +69,7 @@ var (
 	socketReads     = prometheus.NewDesc("tributary_collect_socket_reads_total", "System calls that brought datagrams, by socket.", socketLabels, nil)
 	socketFiltered  = prometheus.NewDesc("tributary_collect_socket_filtered_total", "Datagrams of exporters that are not allowed, by socket.", socketLabels, nil)
 	socketMalformed = prometheus.NewDesc("tributary_collect_socket_malformed_total", "Datagrams that could not be decoded in full, by socket.", socketLabels, nil)
+	socketDecoded   = prometheus.NewDesc("tributary_collect_socket_decoded_total", "Datagrams that were decoded in full, by socket.", socketLabels, nil)
 	socketTruncated = prometheus.NewDesc("tributary_collect_socket_truncated_total", "Datagrams that were cut short, by socket.", socketLabels, nil)
 	socketDrops     = prometheus.NewDesc("tributary_collect_socket_kernel_drops_total", "Datagrams the kernel dropped because the receive buffer was full, by socket.", socketLabels, nil)
 	socketQueue     = prometheus.NewDesc("tributary_collect_socket_queue_bytes", "Memory of the datagrams that wait in the socket.", socketLabels, nil)
@@ -75,16 +80,21 @@ func (c collectCollector) Describe(d chan<- *prometheus.Desc) {
 	for _, m := range exporterMetrics {
 		d <- m.desc
 	}
+	for _, m := range domainMetrics {
+		d <- m.desc
+	}
 	for _, desc := range []*prometheus.Desc{
 		collectMalformed, collectExporters, collectTemplates, collectState, collectHeldSets, collectHeldBytes, collectEvicted, socketDatagrams, socketReads,
-		socketFiltered, socketMalformed, socketTruncated, socketDrops, socketQueue, socketBuffer,
+		socketFiltered, socketMalformed, socketDecoded, collectHolds, socketTruncated, socketDrops, socketQueue, socketBuffer,
 	} {
 		d <- desc
 	}
 }
 
 func (c collectCollector) Collect(m chan<- prometheus.Metric) {
-	st := c.decoder.Stats()
+	st, domains := c.decoder.Ledger()
+	sockets := c.server.Stats()
+	collectDomains(m, domains)
 	var other collect.ExporterStats
 	var more bool
 	for i := range st.Exporters {
@@ -110,12 +120,14 @@ func (c collectCollector) Collect(m chan<- prometheus.Metric) {
 	gauge(collectHeldSets, float64(st.Total.Held()))
 	gauge(collectHeldBytes, float64(st.HeldOctets))
 	counter(collectEvicted, st.Evicted)
-	for i, s := range c.server.Stats() {
+	gauge(collectHolds, balancesHold(&st, domains, sockets))
+	for i, s := range sockets {
 		labels := []string{s.Listen.String(), strconv.Itoa(i)}
 		counter(socketDatagrams, s.Datagrams, labels...)
 		counter(socketReads, s.Reads, labels...)
 		counter(socketFiltered, s.Filtered, labels...)
 		counter(socketMalformed, s.Malformed, labels...)
+		counter(socketDecoded, s.Decoded, labels...)
 		counter(socketTruncated, s.Truncated, labels...)
 		counter(socketDrops, s.Drops, labels...)
 		gauge(socketQueue, float64(s.QueueBytes), labels...)

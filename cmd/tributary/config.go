@@ -138,12 +138,13 @@ func ownPlaces(c *cobra.Command) []place {
 	return ps
 }
 
-// places lists the options that c takes: its own and those of the commands above.
+// places lists the options that c takes: its own and those of the commands above
+// that are meant for all below.
 func places(c *cobra.Command) []place {
-	var ps []place
-	for ; c.HasParent(); c = c.Parent() {
+	ps := ownPlaces(c)
+	for c = c.Parent(); c != nil && c.HasParent(); c = c.Parent() {
 		for _, p := range ownPlaces(c) {
-			if !slices.ContainsFunc(ps, func(q place) bool { return q.flag == p.flag }) {
+			if c.PersistentFlags().Lookup(p.flag.Name) == p.flag && !slices.ContainsFunc(ps, func(q place) bool { return q.flag == p.flag }) {
 				ps = append(ps, p)
 			}
 		}

@@ -110,7 +110,8 @@ func parseDesc(text string) (m metric, err error) {
 // of each. Every metric is in one of them.
 var metricParts = []struct{ part, title, text string }{
 	{"collect", "Collector", "Of `tributary collect` and `tributary up`. `exporter` is the address that datagrams come from; of the first 1000 " +
-		"exporters each has its own, the rest are summed up as `other`. A socket is named by what it listens on and its number. `reason` is " +
+		"exporters each has its own, the rest are summed up as `other`; so it is with the first 1000 observation domains. `port` is 0 unless several " +
+		"exporters share an address. At any time announced + repeated = received + skipped - recovered + unknown. A socket is named by what it listens on and its number. `reason` is " +
 		"`unknown_protocol`, `truncated`, `invalid_template`, `malformed` or `decoder`."},
 	{"sink", "Destinations", "Of every command that has `--to`. `to` is the endpoint without secrets; `result` is `written`, `delivered`, `dropped` or " +
 		"`refused`. At any time written = delivered + dropped + refused + spooled + in flight; what an earlier process has left in the spool counts as written."},

@@ -160,6 +160,14 @@ func (o *sinkOptions) closeSinks(ctx context.Context, sinks sink.Fanout) error {
 	return err
 }
 
+// uniqueName tells two sinks of one name apart by a number.
+func uniqueName(seen map[string]int, name string) string {
+	if seen[name]++; seen[name] > 1 {
+		return fmt.Sprintf("%s#%d", name, seen[name])
+	}
+	return name
+}
+
 // sinkCollector turns the accounts of sinks into metrics.
 type sinkCollector struct {
 	sinks sink.Fanout
@@ -192,11 +200,7 @@ func (c sinkCollector) Collect(m chan<- prometheus.Metric) {
 	}
 	seen := map[string]int{}
 	for _, s := range c.sinks {
-		st, to := s.Stats(), s.Name()
-		// Two sinks of one name are told apart by a number.
-		if seen[to]++; seen[to] > 1 {
-			to = fmt.Sprintf("%s#%d", to, seen[to])
-		}
+		st, to := s.Stats(), uniqueName(seen, s.Name())
 		counter := func(desc *prometheus.Desc, v uint64, labels ...string) {
 			m <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(v), append([]string{to}, labels...)...)
 		}
