@@ -100,7 +100,9 @@ type hole struct {
 const (
 	windowDatagrams = 1 << 10 // a datagram that comes late, in units
 	windowRecords   = 1 << 14
-	maxGap          = 1 << 20 // units that can be lost together, and as many more a second of silence
+	maxGap          = 1 << 20 // units that can be lost together
+	rateDatagrams   = 1 << 16 // and as many more for each second of silence
+	rateRecords     = 1 << 20
 	minHoles        = 8       // remembered of one life, without asking for memory
 	maxHoles        = 512
 	holeOctets      = 24
@@ -109,6 +111,7 @@ const (
 	jitterUptime  = 1_000  // and newer, where an exporter stamps time and number apart
 	jitterExport  = 2_000
 	wrapUptime    = 3_600_000 // silence during which the uptime can have come round
+	endedSeconds  = 10        // during which datagrams of the life before may come
 	silentSeconds = 5         // after which another port is the same exporter again
 )
 
@@ -117,6 +120,13 @@ func (m *mark) window() uint64 {
 		return windowDatagrams
 	}
 	return windowRecords
+}
+
+func (m *mark) rate() uint64 {
+	if m.datagrams {
+		return rateDatagrams
+	}
+	return rateRecords
 }
 
 // started reports whether there has been a datagram.
@@ -163,11 +173,32 @@ func (l *life) fits(m *mark) bool {
 	case l.rebooted(m):
 		return false
 	case at > l.next:
+		if at-l.next < maxGap {
+			return true
+		}
+		// As much as could have been sent in the meantime, but for one that begins
+		// at zero.
 		silence := uint64(max(0, min(m.received-l.seen, 1<<11)))
-		return at-l.next < maxGap*(1+silence)
+		return uint64(m.number) > m.window() && at-l.next < maxGap+silence*m.rate()
 	default:
 		return !l.newer(m) && l.next-at <= m.window() && l.first <= at+m.window()/4
 	}
+}
+
+// ended reports whether a datagram can belong to this life, which has ended not
+// long ago.
+func (l *life) ended(m *mark) bool {
+	return m.received-l.seen <= endedSeconds && l.fits(m) && l.at(m.number) <= l.next+m.window()
+}
+
+// distance is how far a datagram was sent from the one with the highest number, in
+// milliseconds by the exporter's clock.
+func (l *life) distance(m *mark) int64 {
+	d := int64(m.uptime) - int64(l.uptime)
+	if m.hasExport {
+		d = m.export - l.export
+	}
+	return max(d, -d)
 }
 
 // missing reports whether the unit of a number has not come.
@@ -227,14 +258,14 @@ func (s *sequence) observe(m *mark, units uint32, known bool) {
 	switch {
 	case !l.started():
 		l.begin(m)
-	case l.fits(m):
-	case s.past.fits(m) && s.past.at(m.number) <= s.past.next+m.window():
+	case l.at(m.number) != l.next && s.past.ended(m) && s.past.distance(m) < l.distance(m), !l.fits(m) && s.past.ended(m):
 		// Of the life before. One that goes on has not ended: what came in
 		// between was under way for too long.
 		if l = &s.past; l.at(m.number) >= l.next {
 			s.now, s.past = s.past, s.now
 			l = &s.now
 		}
+	case l.fits(m):
 	default:
 		s.balance.Restarts++
 		s.now, s.past = s.past, s.now
