@@ -206,6 +206,17 @@ func guards(id [16]byte) []guard {
 		req.Resources[0].ResourceType, req.Resources[0].ResourceName, req.ValidateOnly = typ, name, true
 		return req
 	}
+	replace := func(typ kmsg.ConfigResourceType, name string) kmsg.Request {
+		req := topical(1, kmsg.NewPtrAlterConfigsRequest()).(*kmsg.AlterConfigsRequest)
+		req.Resources[0].ResourceType, req.Resources[0].ResourceName, req.ValidateOnly = typ, name, true
+		return req
+	}
+	move := set(1, kmsg.NewPtrAlterReplicaLogDirsRequest()).(*kmsg.AlterReplicaLogDirsRequest)
+	toMove := kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+	toMove.Topic, toMove.Partitions = secret, []int32{0}
+	dir := kmsg.NewAlterReplicaLogDirsRequestDir()
+	dir.Dir, dir.Topics = "/elsewhere", append(dir.Topics, toMove)
+	move.Dirs = append(move.Dirs, dir)
 	metadata := func(version int16, topic string, create bool) kmsg.Request {
 		req := set(version, kmsg.NewPtrMetadataRequest()).(*kmsg.MetadataRequest)
 		rt := kmsg.NewMetadataRequestTopic()
@@ -267,6 +278,15 @@ func guards(id [16]byte) []guard {
 		{configs(kmsg.ConfigResourceTypeBroker, "1"), 31, []string{"cluster:kafka-cluster:DESCRIBE_CONFIGS"}},
 		{alter(kmsg.ConfigResourceTypeTopic, "secret"), 29, []string{"topic:secret:ALTER_CONFIGS"}},
 		{alter(kmsg.ConfigResourceTypeBroker, "1"), 31, []string{"cluster:kafka-cluster:ALTER_CONFIGS"}},
+		{replace(kmsg.ConfigResourceTypeTopic, "secret"), 29, []string{"topic:secret:ALTER_CONFIGS"}},
+		{replace(kmsg.ConfigResourceTypeBroker, "1"), 31, []string{"cluster:kafka-cluster:ALTER_CONFIGS"}},
+		{set(3, kmsg.NewPtrDescribeLogDirsRequest()), 31, []string{"cluster:kafka-cluster:DESCRIBE"}},
+		{move, 31, []string{"cluster:kafka-cluster:ALTER"}},
+		{topical(0, kmsg.NewPtrDescribeTopicPartitionsRequest()), 29, []string{"topic:secret:DESCRIBE"}},
+		{topical(2, kmsg.NewPtrElectLeadersRequest()), 31, []string{"cluster:kafka-cluster:ALTER"}},
+		{topical(1, kmsg.NewPtrAlterPartitionAssignmentsRequest()), 31, []string{"cluster:kafka-cluster:ALTER"}},
+		{set(0, kmsg.NewPtrListPartitionReassignmentsRequest()), 31, []string{"cluster:kafka-cluster:DESCRIBE"}},
+		{set(1, kmsg.NewPtrListConfigResourcesRequest()), 31, []string{"cluster:kafka-cluster:DESCRIBE_CONFIGS"}},
 		{grow, 29, []string{"topic:secret:ALTER"}},
 		{set(0, kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()), 31, []string{"cluster:kafka-cluster:DESCRIBE"}},
 		{set(1, kmsg.NewPtrDescribeClientQuotasRequest()), 31, []string{"cluster:kafka-cluster:DESCRIBE_CONFIGS"}},

@@ -59,6 +59,7 @@ const (
 	codeTransactionalIDRefused  code = 53
 	codeSecurityDisabled        code = 54
 	codeStorageError            code = 56
+	codeLogDirNotFound          code = 57
 	codeAuthenticationFailed    code = 58
 	codeNonEmptyGroup           code = 68
 	codeGroupIDNotFound         code = 69
@@ -70,6 +71,8 @@ const (
 	codeFencedInstanceID        code = 82
 	codeGroupSubscribed         code = 86
 	codeInvalidRecord           code = 87
+	codeElectionNotNeeded       code = 84
+	codeNoReassignment          code = 85
 	codeThrottled               code = 89
 	codeResourceNotFound        code = 91
 	codeDuplicateResource       code = 92

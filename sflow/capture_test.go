@@ -300,16 +300,19 @@ func compareCounters(t *testing.T, where string, s *sflow.Sample, e *expectedSam
 	t.Helper()
 	got := map[string]uint64{}
 	for _, r := range s.Records {
-		list, ok := sflow.AppendCounters(nil, r)
-		if !ok && r.Format != 2000 && r.Format != 2001 {
+		list, left, ok := sflow.AppendCounters(nil, r)
+		if !ok {
 			t.Errorf("%s: counters %v are not known", where, r.Format)
+		}
+		if len(left) > 0 {
+			t.Errorf("%s: %d octets of counters %v are left", where, len(left), r.Format)
 		}
 		if ok && len(list) == 0 {
 			t.Errorf("%s: counters %v are empty", where, r.Format)
 		}
 		if r.Format == 1 {
 			for _, c := range list {
-				got[c.Name] = c.Value
+				got[c.Name] = c.Num
 			}
 		}
 	}
@@ -373,17 +376,21 @@ func survive(t *testing.T, d *sflow.Datagram, h *packet.Headers, b []byte) {
 		return
 	}
 	samples, records := 0, 0
-	var counters []sflow.Counter
+	var values []sflow.Value
 	for s := d.Next(); s != nil; s = d.Next() {
 		samples++
 		records += len(s.Records)
 		for _, r := range s.Records {
+			var left []byte
 			if s.Kind == sflow.Counters {
-				counters, _ = sflow.AppendCounters(counters[:0], r)
-				if len(counters)*4 > len(r.Data) {
-					t.Fatalf("%d counters in %d bytes", len(counters), len(r.Data))
-				}
+				values, left, _ = sflow.AppendCounters(values[:0], r)
+			} else {
+				values, left, _ = sflow.AppendFlow(values[:0], r)
 			}
+			if len(values)*2 > len(r.Data) || len(left) > len(r.Data) {
+				t.Fatalf("%d values in %d bytes, %d left", len(values), len(r.Data), len(left))
+			}
+			wholeValues(t, values)
 		}
 		if s.Has&sflow.HasHeader != 0 {
 			if link, ok := s.Header.Link(); ok {
@@ -400,4 +407,31 @@ func survive(t *testing.T, d *sflow.Datagram, h *packet.Headers, b []byte) {
 	if uint32(samples+d.BadSamples) != d.Samples && d.Err() == nil {
 		t.Fatalf("%d samples and %d bad ones of %d, but no error", samples, d.BadSamples, d.Samples)
 	}
+}
+
+// wholeValues checks that lists have as many values as they say.
+func wholeValues(t *testing.T, values []sflow.Value) {
+	t.Helper()
+	for len(values) > 0 {
+		if values = skipValue(values); values == nil {
+			t.Fatal("a list has fewer values than it says")
+		}
+	}
+}
+
+// skipValue returns what follows the first value and what belongs to it; nil if
+// that is not all there.
+func skipValue(values []sflow.Value) []sflow.Value {
+	if len(values) == 0 {
+		return nil
+	}
+	v, values := values[0], values[1:]
+	if v.Kind == sflow.List || v.Kind == sflow.Groups || v.Kind == sflow.Group {
+		for range v.Num {
+			if values = skipValue(values); values == nil {
+				return nil
+			}
+		}
+	}
+	return values[:len(values):len(values)]
 }

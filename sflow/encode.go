@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
+	"slices"
 )
 
 // An Encoder builds datagrams by appending to a buffer:
@@ -204,24 +205,24 @@ func (e *Encoder) Words(f Format, v ...uint32) {
 
 // Counters adds a counter record of a known format: its numbers in order, each as
 // wide as the format says. It adds nothing, and returns false, if the format is
-// not known. Missing numbers are written as not counted.
+// not known or has more than numbers. Missing numbers are written as not counted.
 func (e *Encoder) Counters(f Format, v ...uint64) bool {
-	rec := counterRecordOf(f)
-	if rec == nil {
+	s := counterStructures[f]
+	if s.name == "" || slices.ContainsFunc(s.fields, func(f structField) bool { return f.kind > wireMAC }) {
 		return false
 	}
 	at := e.begin(f)
-	for i, f := range rec.fields {
+	for i, f := range s.fields {
 		n := uint64(math.MaxUint64)
 		if i < len(v) {
 			n = v[i]
 		}
 		switch f.kind {
-		case '8':
+		case wire64:
 			e.words(uint32(n>>32), uint32(n))
-		case 'f':
+		case wireFloat:
 			e.u32(math.Float32bits(float32(math.Float64frombits(n))))
-		case 'm':
+		case wireMAC:
 			e.words(uint32(n>>16), uint32(n)<<16)
 		default:
 			e.u32(uint32(n))

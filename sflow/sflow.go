@@ -5,8 +5,9 @@
 // The central type is [Datagram]: it is given a payload, yields each [Sample] in
 // turn and is then used again, so that nothing is allocated per sample. Flow
 // records that are known are decoded into fields of the sample; every record is
-// there as its bytes besides. Counter records become named numbers through
-// [AppendCounters]. An [Encoder] writes datagrams.
+// there as its bytes besides. The records of counter samples become values with
+// names through [AppendCounters], those of flow samples through [AppendFlow]. An
+// [Encoder] writes datagrams.
 //
 // The header of a sampled packet is handed out as bytes with its link type; to
 // decode it is what package packet is for.

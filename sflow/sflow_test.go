@@ -143,7 +143,7 @@ func TestRoundTripOfCounters(t *testing.T) {
 			!e.Counters(7, 0x0102030405060708>>16) {
 			t.Error("counters that are not known")
 		}
-		if e.Counters(999) {
+		if e.Counters(999) || e.Counters(2000) {
 			t.Error("counters nobody has heard of")
 		}
 		var d sflow.Datagram
@@ -154,29 +154,29 @@ func TestRoundTripOfCounters(t *testing.T) {
 		if s == nil || s.Kind != sflow.Counters || s.Sequence != 5 || s.SourceType != 2 || s.SourceIndex != 8 || len(s.Records) != 3 {
 			t.Fatalf("%+v", s)
 		}
-		list, ok := sflow.AppendCounters(nil, s.Records[0])
-		if !ok || len(list) != 19 || list[5] != (sflow.Counter{Name: "ifInOctets", Value: 1 << 40}) ||
-			list[18] != (sflow.Counter{Name: "ifPromiscuousMode", Value: 1<<32 - 1}) {
+		list, left, ok := sflow.AppendCounters(nil, s.Records[0])
+		if !ok || len(left) > 0 || len(list) != 19 || list[5].Name != "ifInOctets" || list[5].Num != 1<<40 || list[5].Unknown() ||
+			list[18].Name != "ifPromiscuousMode" || !list[18].Unknown() {
 			t.Errorf("%v %v", ok, list)
 		}
-		list, _ = sflow.AppendCounters(list[:0], s.Records[1])
-		if want := (sflow.Counter{Name: "total_memory", Value: 1 << 33}); len(list) != 5 || list[3] != want {
+		list, _, _ = sflow.AppendCounters(list[:0], s.Records[1])
+		if len(list) != 5 || list[3].Name != "total_memory" || list[3].Num != 1<<33 {
 			t.Errorf("%v", list)
 		}
-		list, _ = sflow.AppendCounters(list[:0], s.Records[2])
-		if len(list) != 12 || list[0].Value != 0x010203040506 {
+		list, _, _ = sflow.AppendCounters(list[:0], s.Records[2])
+		if len(list) != 12 || list[0].Num != 0x010203040506 {
 			t.Errorf("%v", list)
 		}
-		if sflow.CounterName(1) != "generic_interface" || sflow.CounterName(4413<<12|1) != "" {
+		if sflow.CounterName(1) != "generic_interface" || sflow.CounterName(4413<<12|9) != "" {
 			t.Error("names of counters")
 		}
 	}
 	load := binary.BigEndian.AppendUint32(nil, 0x3fc00000)
-	list, ok := sflow.AppendCounters(nil, sflow.Record{Format: 2003, Data: append(load, 1, 2, 3)})
-	if !ok || len(list) != 1 || !list[0].Float || list[0].Float64() != 1.5 || list[0].Name != "load_one" {
-		t.Errorf("%v %v", ok, list)
+	list, left, ok := sflow.AppendCounters(nil, sflow.Record{Format: 2003, Data: append(load, 1, 2, 3)})
+	if !ok || len(list) != 1 || list[0].Kind != sflow.Float || list[0].Float64() != 1.5 || list[0].Name != "load_one" || !bytes.Equal(left, []byte{1, 2, 3}) {
+		t.Errorf("%v %v %x", ok, list, left)
 	}
-	if (sflow.Counter{Value: 3}).Float64() != 3 {
+	if (sflow.Value{Num: 3}).Float64() != 3 || (sflow.Value{Kind: sflow.Int, Num: 1<<64 - 2}).Float64() != -2 {
 		t.Error("a counted number as float")
 	}
 }

@@ -27,6 +27,7 @@ type collectOptions struct {
 	receiveBuffer int
 	bounds        collect.DecoderConfig
 	elements      elementOptions
+	state         stateOptions
 	sink          sinkOptions
 	ledger        time.Duration // between rows of the ledger; 0: none are written
 	kflow         *kflowSite    // in whose place it runs; nil: none
@@ -38,6 +39,7 @@ func defaultCollectOptions(to ...string) *collectOptions {
 		listen:        def.Listen,
 		receiveBuffer: def.ReceiveBuffer,
 		bounds:        collect.DefaultDecoderConfig(),
+		state:         defaultStateOptions(),
 		sink:          defaultSinkOptions(to...),
 		ledger:        time.Minute,
 	}
@@ -56,6 +58,7 @@ func (o *collectOptions) register(fs *pflag.FlagSet, prefix string) {
 	durationVar(fs, &o.bounds.HoldTime, prefix+"hold-time", time.Second, maxDuration, "how long data wait for their template")
 	sizeVar(fs, &o.bounds.MaxOctets, prefix+"state-bytes", 1<<20, maxInt64, "memory for the templates and names of all exporters; beyond it the longest silent exporters give way")
 	o.elements.register(fs, prefix)
+	o.state.register(fs, prefix)
 	o.sink.register(fs, prefix)
 	durationVar(fs, &o.ledger, prefix+"ledger-interval", 0, 24*time.Hour, "how often the loss ledger is written to the topic ledger of each Kafka; 0 is never")
 }
@@ -69,6 +72,9 @@ func (o *collectOptions) check() error {
 	}
 	o.bounds.Elements = o.elements.elements
 	o.sink.extras = append(collect.ExtraNames(), o.elements.names...)
+	if err := o.state.check(); err != nil {
+		return err
+	}
 	return o.sink.check()
 }
 
@@ -159,11 +165,16 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 		},
 		Stop: func(ctx context.Context) error { return o.sink.closeSinks(ctx, sinks) },
 	})
+	endpoint, err := o.sink.firstKafka()
+	if err != nil {
+		return nil, err
+	}
+	decoder := collect.NewDecoder(withHold(o.bounds, o.bounds.HoldOctets))
+	state := o.state.addTo(s, decoder, endpoint, dial)
 	server := new(*collect.Server)
 	s.group.Add(daemon.Part{
 		Name: "collector",
 		Start: func(context.Context) (err error) {
-			decoder := collect.NewDecoder(withHold(o.bounds, o.bounds.HoldOctets))
 			if *server, err = collect.New(cfg, decoder, sinks); err != nil {
 				return daemon.ListenError(err)
 			}
@@ -177,7 +188,12 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 			}
 			return nil
 		},
-		Run: func(ctx context.Context) error { return (*server).Run(ctx) },
+		Run: func(ctx context.Context) error {
+			if state != nil {
+				state.wait(ctx)
+			}
+			return (*server).Run(ctx)
+		},
 	})
 	return server, nil
 }

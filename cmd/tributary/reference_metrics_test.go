@@ -161,7 +161,7 @@ func busyRegistry(t *testing.T) *prometheus.Registry {
 	}
 
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(brokerCollector{b}, collectCollector{server, decoder}, sinkCollector{sinks, spool})
+	r.MustRegister(brokerCollector{b}, collectCollector{server, decoder}, stateCollector{&stateKeeper{}}, sinkCollector{sinks, spool})
 	return r
 }
 

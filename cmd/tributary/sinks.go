@@ -88,6 +88,24 @@ func (o *sinkOptions) check() error {
 	return nil
 }
 
+// firstKafka returns the first Kafka among the destinations; nil: there is none.
+func (o *sinkOptions) firstKafka() (*kafka.Endpoint, error) {
+	for _, to := range o.to {
+		if !kafka.IsEndpoint(to) {
+			continue
+		}
+		e, err := kafka.ParseEndpoint(to)
+		if err == nil {
+			e, err = e.With(o.properties)
+		}
+		if err != nil {
+			return nil, bad("to", to, err.Error())
+		}
+		return &e, nil
+	}
+	return nil, nil
+}
+
 func checkSink(s string) error {
 	_, err := sink.Parse(s)
 	return err

@@ -228,6 +228,7 @@ compression.type=snappy
 	t.Run("secure", func(t *testing.T) {
 		check(t, capture, consume(t, "secure", "--kafka", "kafka://", "--kafka-config", properties))
 	})
+	t.Run("taught", func(t *testing.T) { restartByTopic(t, cluster.brokers) })
 	t.Run("wrong password", func(t *testing.T) {
 		c, _ := startCollect(t, "--to", fmt.Sprintf("kafka-ssl://127.0.0.1:%d/secure?ssl.ca.location=%s&sasl.mechanism=SCRAM-SHA-512&sasl.username=collector&sasl.password=wrong", cluster.port+2, cert), "--grace", "1s")
 		eventually(t, "the log says why it is not ready", func() bool { return strings.Contains(c.log(), "SASL_AUTHENTICATION_FAILED") })

@@ -59,7 +59,7 @@ min.insync.replicas=2
 	}
 	ct.permit(kadm.OpDescribe, kadm.OpDescribeConfigs, kadm.OpWrite)
 	tr.begin("request.timeout.ms=2000&sasl.mechanism=PLAIN&sasl.username=collector&sasl.password=secret&", 4000)
-	tr.run(slices.Concat(tr.connectionFaults(2000), tr.topicFaults(4000), ct.faults()))
+	tr.run(slices.Concat(tr.connectionFaults(2000), tr.topicFaults(4000, 2500), ct.faults()))
 	ct.inSync()
 	tr.end(cluster.brokers)
 }

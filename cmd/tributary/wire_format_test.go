@@ -71,7 +71,8 @@ func TestWireFormats(t *testing.T) {
 	shared := captures.Dir(t)
 	_, broker := startBroker(t, t.TempDir(), "127.0.0.1:0")
 	out := filepath.Join(t.TempDir(), "flows.bin")
-	args := []string{"--to", "file:" + out + "?format=packed"}
+	// One socket keeps the captures in order: what one announces counts for the next.
+	args := []string{"--workers", "1", "--to", "file:" + out + "?format=packed"}
 	for _, format := range flow.FormatNames() {
 		args = append(args, "--to", "kafka://"+broker+"/"+format+"?format="+format+"&compression.type=zstd")
 	}

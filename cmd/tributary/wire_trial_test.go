@@ -81,13 +81,19 @@ type fault struct {
 	do   func()
 }
 
-// begin starts the collector and the load.
-func (tr *trial) begin(endpoint string, rate float64, args ...string) {
+// open starts the collector.
+func (tr *trial) open(endpoint string, args ...string) {
 	tr.t.Helper()
 	for _, d := range tr.destinations {
 		args = append(args, "--to", fmt.Sprintf("kafka://%s/%s?client.id=%s&metadata.max.age.ms=1000&retry.backoff.max.ms=250&%s", tr.brokers(), d.topic, d.topic, endpoint+d.properties))
 	}
 	tr.collector, tr.address = startCollect(tr.t, append([]string{"--workers", fmt.Sprint(tr.workers)}, args...)...)
+}
+
+// begin starts the collector and, when it is ready, the load.
+func (tr *trial) begin(endpoint string, rate float64, args ...string) {
+	tr.t.Helper()
+	tr.open(endpoint, args...)
 	tr.collector.ready(tr.t)
 	tr.loading = startLoad(tr.t, tr.address, traffic.LoadConfig{Rate: rate, Exporters: 3, Seed: tr.rng.Uint64()})
 }
@@ -200,8 +206,9 @@ func (tr *trial) recovered() {
 	})
 }
 
-// run has every fault happen once in an order by chance, and goes on with faults by
-// chance as long as the long form wants.
+// run has every fault happen once in an order by chance, half of them while single
+// produce requests go wrong, and goes on with faults by chance as long as the long form
+// wants.
 func (tr *trial) run(faults []fault) {
 	tr.t.Helper()
 	tr.recovered()
@@ -213,6 +220,11 @@ func (tr *trial) run(faults []fault) {
 			f = faults[tr.rng.IntN(len(faults))]
 		}
 		at := time.Now()
+		if tr.rng.IntN(2) == 0 {
+			for _, p := range tr.proxies {
+				p.next(tr.deeds(tr.rng.IntN(4))...)
+			}
+		}
 		f.do()
 		healed := time.Now()
 		tr.recovered()
@@ -381,7 +393,7 @@ func (tr *trial) connectionFaults(flows uint64) []fault {
 		}},
 		{"produce requests are in doubt", func() {
 			for _, p := range tr.proxies {
-				tr.spoil(p, 9)
+				tr.spoil(p)
 				p.heal()
 			}
 		}},
@@ -435,15 +447,22 @@ func (tr *trial) hungUp() {
 	})
 }
 
-// spoil has the next n produce requests of a broker go wrong in various ways, with
-// some between them that go through.
-func (tr *trial) spoil(p *proxy, n int) {
+// spoil has the next produce requests of a broker go wrong in various ways.
+func (tr *trial) spoil(p *proxy) {
 	tr.t.Helper()
-	for i := range n {
-		p.next(plan{deed: []deed{overtake, swallow, tear}[i%3], answers: 1 + tr.rng.IntN(8)})
-		p.next(make([]plan, tr.rng.IntN(3))...)
-	}
+	p.next(tr.deeds(9)...)
 	tr.come(p)
+}
+
+// deeds are n plans for produce requests to go wrong, with some between them for others
+// to go through.
+func (tr *trial) deeds(n int) []plan {
+	var plans []plan
+	for i := range n {
+		plans = append(plans, plan{deed: []deed{overtake, swallow, tear}[i%3], answers: 1 + tr.rng.IntN(8)})
+		plans = append(plans, make([]plan, tr.rng.IntN(3))...)
+	}
+	return plans
 }
 
 // come waits until what has been planned for produce requests has come true. A node that
@@ -456,8 +475,9 @@ func (tr *trial) come(p *proxy) {
 	})
 }
 
-// topicFaults are what happens to the topics.
-func (tr *trial) topicFaults(flows uint64) []fault {
+// topicFaults are what happens to the topics. limit is an octet count that many flows of
+// a batch exceed.
+func (tr *trial) topicFaults(flows uint64, limit int) []fault {
 	return []fault{
 		{"partitions are added", func() {
 			for _, d := range tr.destinations {
@@ -478,10 +498,10 @@ func (tr *trial) topicFaults(flows uint64) []fault {
 			})
 		}},
 		{"the limit of a message falls", func() {
-			// About ten flows, and much less than is sent at once. What comes again because
-			// it had no answer is too large now, and may be there already.
+			// What comes again because it had no answer is too large now, and may be there
+			// already.
 			tr.hang()
-			tr.configure(kadm.AlterConfig{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("2500")})
+			tr.configure(kadm.AlterConfig{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr(fmt.Sprint(limit))})
 			tr.hungUp()
 			tr.arrives(flows)
 			tr.recovered()

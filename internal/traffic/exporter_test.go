@@ -457,7 +457,7 @@ func TestSFlow(t *testing.T) {
 			e := exporter(t, device)
 			var d sflow.Datagram
 			var h packet.Headers
-			var counters []sflow.Counter
+			var counters []sflow.Value
 			sequences := map[uint32]uint32{}
 			var flows, counterSamples uint64
 			for n := range 100 {
@@ -477,7 +477,7 @@ func TestSFlow(t *testing.T) {
 						counterSamples++
 						for _, r := range s.Records {
 							var ok bool
-							if counters, ok = sflow.AppendCounters(counters[:0], r); !ok {
+							if counters, _, ok = sflow.AppendCounters(counters[:0], r); !ok {
 								t.Fatalf("counters of %+v", r)
 							}
 						}

@@ -1,0 +1,183 @@
+package broker_test
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// TestAdmin has the small requests of tools answered as one node can.
+func TestAdmin(t *testing.T) {
+	cfg := testConfig(t)
+	b := open(t, cfg)
+	cl := client(t, b)
+	adm := kadm.NewClient(cl)
+	ctx := deadline(t)
+	for _, name := range []string{"a", "b", "c"} {
+		if _, err := adm.CreateTopic(ctx, 3, 1, nil, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	produce(t, cl, "a", "v", 100)
+
+	// AlterConfigs names all that is set afterwards.
+	set := func(name, value string) kadm.AlterConfig { return kadm.AlterConfig{Name: name, Value: &value} }
+	for _, configs := range [][]kadm.AlterConfig{{set("retention.ms", "1000"), set("segment.ms", "2000")}, {set("segment.ms", "3000")}} {
+		if res, err := adm.AlterTopicConfigsState(ctx, configs, "a"); err != nil || res[0].Err != nil {
+			t.Fatalf("alter: %+v, %v", res, err)
+		}
+	}
+	if res, err := adm.AlterTopicConfigsState(ctx, []kadm.AlterConfig{set("no.such", "1")}, "a"); err != nil || res[0].Err == nil {
+		t.Errorf("a config there is none of: %+v, %v", res, err)
+	}
+	configs, err := adm.DescribeTopicConfigs(ctx, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range configs[0].Configs {
+		switch {
+		case c.Key == "retention.ms" && c.Source != kmsg.ConfigSourceDefaultConfig, c.Key == "segment.ms" && c.MaybeValue() != "3000":
+			t.Errorf("%+v", c)
+		}
+	}
+
+	dirs, err := adm.DescribeAllLogDirs(ctx, nil)
+	if err != nil || len(dirs[1]) != 1 {
+		t.Fatalf("log dirs: %+v, %v", dirs, err)
+	}
+	dir := dirs[1][cfg.DataDir]
+	size := int64(0)
+	for _, p := range dir.Topics["a"] {
+		size += p.Size
+	}
+	if len(dir.Topics) != 3 || size == 0 || dir.Err != nil {
+		t.Errorf("log dir: %+v", dir)
+	}
+
+	c := rawDial(t, b)
+	logDirs := kmsg.NewPtrDescribeLogDirsRequest()
+	logDirs.SetVersion(4)
+	one := kmsg.NewDescribeLogDirsRequestTopic()
+	one.Topic, one.Partitions = "b", []int32{1, 9}
+	logDirs.Topics = append(logDirs.Topics, one)
+	if r := c.request(logDirs).(*kmsg.DescribeLogDirsResponse).Dirs[0]; r.TotalBytes < r.UsableBytes || r.UsableBytes <= 0 || len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
+		t.Errorf("one partition: %+v", r)
+	}
+	move := kmsg.NewPtrAlterReplicaLogDirsRequest()
+	move.SetVersion(2)
+	for _, path := range []string{cfg.DataDir, "/elsewhere"} {
+		d := kmsg.NewAlterReplicaLogDirsRequestDir()
+		rt := kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+		rt.Topic, rt.Partitions = "a", []int32{0, 9}
+		d.Dir, d.Topics = path, append(d.Topics, rt)
+		move.Dirs = append(move.Dirs, d)
+	}
+	r := c.request(move).(*kmsg.AlterReplicaLogDirsResponse).Topics
+	if len(r) != 2 || r[0].Partitions[0].ErrorCode != 0 || r[0].Partitions[1].ErrorCode != 3 || r[1].Partitions[0].ErrorCode != 57 {
+		t.Errorf("move: %+v", r)
+	}
+
+	elect := kmsg.NewPtrElectLeadersRequest()
+	elect.SetVersion(2)
+	if r := c.request(elect).(*kmsg.ElectLeadersResponse); r.ErrorCode != 0 || len(r.Topics) != 0 {
+		t.Errorf("elect all: %+v", r)
+	}
+	et := kmsg.NewElectLeadersRequestTopic()
+	et.Topic, et.Partitions = "a", []int32{0, 9}
+	elect.Topics = append(elect.Topics, et)
+	if r := c.request(elect).(*kmsg.ElectLeadersResponse).Topics[0].Partitions; r[0].ErrorCode != 84 || r[1].ErrorCode != 3 {
+		t.Errorf("elect: %+v", r)
+	}
+
+	assign := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+	at := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+	at.Topic = "a"
+	for i, replicas := range [][]int32{{1}, {2}, nil, {1}} {
+		p := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+		p.Partition, p.Replicas = int32(i), replicas
+		at.Partitions = append(at.Partitions, p)
+	}
+	assign.Topics = append(assign.Topics, at)
+	for i, want := range []int16{0, 39, 85, 3} {
+		if r := c.request(assign).(*kmsg.AlterPartitionAssignmentsResponse).Topics[0].Partitions[i]; r.ErrorCode != want {
+			t.Errorf("reassign: %+v, want error %d", r, want)
+		}
+	}
+	if r := c.request(kmsg.NewPtrListPartitionReassignmentsRequest()).(*kmsg.ListPartitionReassignmentsResponse); r.ErrorCode != 0 || len(r.Topics) != 0 {
+		t.Errorf("reassignments: %+v", r)
+	}
+
+	list := kmsg.NewPtrListConfigResourcesRequest()
+	for types, want := range map[string]int{"": 4, "\x02": 3, "\x04": 1, "\x20": 0} {
+		list.SetVersion(1)
+		list.ResourceTypes = nil
+		for _, typ := range []byte(types) {
+			list.ResourceTypes = append(list.ResourceTypes, int8(typ))
+		}
+		if r := c.request(list).(*kmsg.ListConfigResourcesResponse); r.ErrorCode != 0 || len(r.ConfigResources) != want {
+			t.Errorf("config resources of %q: %+v, want %d", types, r, want)
+		}
+	}
+	list.ResourceTypes = []int8{3}
+	if r := c.request(list).(*kmsg.ListConfigResourcesResponse); r.ErrorCode != 35 {
+		t.Errorf("config resources of a type there is none of: %+v", r)
+	}
+}
+
+// TestDescribeTopicPartitions walks all partitions in pages of every size.
+func TestDescribeTopicPartitions(t *testing.T) {
+	b := open(t, testConfig(t))
+	adm := kadm.NewClient(client(t, b))
+	for i, name := range []string{"a", "b", "c"} {
+		if _, err := adm.CreateTopic(deadline(t), int32(i+2), 1, nil, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := rawDial(t, b)
+	for limit := int32(1); limit <= 10; limit++ {
+		req := kmsg.NewPtrDescribeTopicPartitionsRequest()
+		req.ResponsePartitionLimit = limit
+		seen := make(map[string][]int32)
+		for pages := 0; ; pages++ {
+			r := c.request(req).(*kmsg.DescribeTopicPartitionsResponse)
+			n := int32(0)
+			for _, rt := range r.Topics {
+				if rt.ErrorCode != 0 {
+					t.Fatalf("%+v", rt)
+				}
+				for _, p := range rt.Partitions {
+					if p.LeaderID != 1 || len(p.ISR) != 1 {
+						t.Errorf("%s: %+v", *rt.Topic, p)
+					}
+					seen[*rt.Topic] = append(seen[*rt.Topic], p.Partition)
+					n++
+				}
+			}
+			if n > limit || pages > 20 {
+				t.Fatalf("page %d has %d partitions, %d are allowed", pages, n, limit)
+			}
+			if r.NextCursor == nil {
+				break
+			}
+			req.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: r.NextCursor.Topic, Partition: r.NextCursor.Partition}
+		}
+		for i, name := range []string{"a", "b", "c"} {
+			for j, p := range seen[name] {
+				if p != int32(j) {
+					t.Errorf("limit %d: %s has partitions %v", limit, name, seen[name])
+				}
+			}
+			if len(seen[name]) != i+2 {
+				t.Errorf("limit %d: %s has partitions %v", limit, name, seen[name])
+			}
+		}
+	}
+	req := kmsg.NewPtrDescribeTopicPartitionsRequest()
+	none := kmsg.NewDescribeTopicPartitionsRequestTopic()
+	none.Topic = "none"
+	req.Topics = append(req.Topics, none)
+	if r := c.request(req).(*kmsg.DescribeTopicPartitionsResponse); r.Topics[0].ErrorCode != 3 {
+		t.Errorf("no such topic: %+v", r)
+	}
+}

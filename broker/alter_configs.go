@@ -1,0 +1,49 @@
+package broker
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+// AlterConfigs (key 33), versions 0 to 2, of before KIP-339: what a request names is all that is set afterwards. KIP-133,
+// KIP-482.
+func alterConfigsAPI() api {
+	return api{key: 33, min: 0, max: 2, serve: serveAlterConfigs, outline: "[ int8 string [ string string ] ] bool"}
+}
+
+func serveAlterConfigs(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.AlterConfigsRequest)
+	resp := kmsg.NewPtrAlterConfigsResponse()
+	for i := range req.Resources {
+		q := &req.Resources[i]
+		rr := kmsg.NewAlterConfigsResponseResource()
+		rr.ResourceType, rr.ResourceName = q.ResourceType, q.ResourceName
+		edit := func(configs map[string]string) error {
+			clear(configs)
+			for _, c := range q.Configs {
+				if _, twice := configs[c.Name]; twice {
+					return refusef(codeInvalidRequest, "config %s is named twice in one request", c.Name)
+				}
+				if c.Value == nil {
+					return refusef(codeInvalidConfig, "config %s has no value", c.Name)
+				}
+				configs[c.Name] = *c.Value
+			}
+			return nil
+		}
+		if refusal := asRefusal(rq.alterConfigs(q.ResourceType, q.ResourceName, edit, req.ValidateOnly)); refusal != nil {
+			rr.ErrorCode, rr.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
+		}
+		resp.Resources = append(resp.Resources, rr)
+	}
+	rq.respond(resp)
+	return nil
+}
+
+// alterConfigs has what is set on a resource edited by who may do it.
+func (rq *request) alterConfigs(typ kmsg.ConfigResourceType, name string, edit func(map[string]string) error, validateOnly bool) error {
+	if err := rq.mayConfigs(kmsg.ACLOperationAlterConfigs, typ, name); err != nil {
+		return err
+	}
+	if typ != kmsg.ConfigResourceTypeTopic {
+		return refusef(codeInvalidRequest, "configs of resource type %d cannot be changed while the broker runs", typ)
+	}
+	return rq.broker().topics.configure(name, edit, validateOnly)
+}

@@ -1,0 +1,144 @@
+package broker_test
+
+import (
+	"crypto/x509/pkix"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tributary-net/tributary/broker"
+)
+
+// properties writes a client's properties file.
+func properties(t *testing.T, lines ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "client.properties")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// javaLogin is how a Java client authenticates over TLS.
+func javaLogin(t *testing.T, ca *authority, mechanism, user, password string) string {
+	t.Helper()
+	module := "org.apache.kafka.common.security.scram.ScramLoginModule"
+	if mechanism == "PLAIN" {
+		module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+	}
+	return properties(t, "security.protocol=SASL_SSL", "ssl.truststore.type=PEM", "ssl.truststore.location="+ca.ca, "sasl.mechanism="+mechanism,
+		fmt.Sprintf("sasl.jaas.config=%s required username=%q password=%q;", module, user, password))
+}
+
+// TestJavaSecurity has Apache Kafka's own tools make users, ACLs and quotas, and its clients come in by SASL over TLS.
+func TestJavaSecurity(t *testing.T) {
+	libs := os.Getenv("KAFKA_LIBS")
+	if libs == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("KAFKA_LIBS must name a folder of Apache Kafka's jars")
+		}
+		t.Skip("KAFKA_LIBS names no folder of Apache Kafka's jars")
+	}
+	java := tool(t, "java")
+	ca := newAuthority(t)
+	cfg := testConfig(t)
+	cfg.Users = []broker.User{{Name: "admin", Password: "admin-secret"}}
+	cfg.Listeners = []broker.Listener{secure("sasl_ssl", ca.server(broker.ClientAuthNone), allMechanisms...)}
+	cfg.Authorize, cfg.SuperUsers = true, []string{"User:admin"}
+	b := open(t, cfg)
+	admin, alice := javaLogin(t, ca, "PLAIN", "admin", "admin-secret"), javaLogin(t, ca, "SCRAM-SHA-512", "alice", "alice-secret")
+	try := func(in, class string, args ...string) (string, error) {
+		t.Helper()
+		all := []string{
+			"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR",
+			"-cp", filepath.Join(libs, "*"), class, "--bootstrap-server", addrOf(b, "sasl_ssl"),
+		}
+		cmd := exec.CommandContext(deadline(t), java, append(all, args...)...)
+		cmd.Stdin = strings.NewReader(in)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	kafka := func(in, class string, args ...string) string {
+		t.Helper()
+		out, err := try(in, class, args...)
+		if err != nil {
+			t.Fatalf("%s %s: %v\n%s", class, strings.Join(args, " "), err, out)
+		}
+		return out
+	}
+	want := func(out string, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if !strings.Contains(out, part) {
+				t.Errorf("%q is not in\n%s", part, out)
+			}
+		}
+	}
+	const (
+		configs  = "kafka.admin.ConfigCommand"
+		acls     = "org.apache.kafka.tools.AclCommand"
+		topics   = "org.apache.kafka.tools.TopicCommand"
+		producer = "org.apache.kafka.tools.ConsoleProducer"
+		consumer = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+	)
+	kafka("", configs, "--command-config", admin, "--alter", "--entity-type", "users", "--entity-name", "alice", "--add-config", "SCRAM-SHA-512=[iterations=8192,password=alice-secret]")
+	kafka("", configs, "--command-config", admin, "--alter", "--entity-type", "users", "--entity-name", "alice", "--add-config", "producer_byte_rate=1048576,consumer_byte_rate=2097152")
+	want(kafka("", configs, "--command-config", admin, "--describe", "--entity-type", "users"),
+		"SCRAM-SHA-512=iterations=8192", "producer_byte_rate=1048576.0", "consumer_byte_rate=2097152.0", "'alice'")
+	if out, err := try("", topics, "--command-config", alice, "--create", "--topic", "jt"); err == nil || !strings.Contains(out, "Authorization failed") {
+		t.Errorf("alice without a right: %v\n%s", err, out)
+	}
+	kafka("", topics, "--command-config", admin, "--create", "--topic", "jt", "--partitions", "1")
+	want(kafka("", acls, "--command-config", admin, "--add", "--allow-principal", "User:alice", "--producer", "--consumer", "--group", "j", "--topic", "jt", "--resource-pattern-type", "prefixed"),
+		"Adding ACLs for resource", "patternType=PREFIXED")
+	want(kafka("", acls, "--command-config", admin, "--list"), "principal=User:alice, host=*, operation=WRITE, permissionType=ALLOW", "resourceType=GROUP, name=j")
+	kafka("one\ntwo\n", producer, "--command-config", alice, "--topic", "jt")
+	want(kafka("", consumer, "--command-config", alice, "--topic", "jt", "--from-beginning", "--group", "jg", "--max-messages", "2"), "one\n", "two\n")
+	kafka("", acls, "--command-config", admin, "--remove", "--force", "--allow-principal", "User:alice", "--producer", "--topic", "jt", "--resource-pattern-type", "prefixed")
+	if out, _ := try("three\n", producer, "--command-config", alice, "--topic", "jt"); !strings.Contains(out, "uthoriz") {
+		t.Errorf("alice without the right to write\n%s", out)
+	}
+	if s := b.Stats(); s.Panics != 0 || s.ConnectionsMalformed != 0 || s.RequestsUnsupported != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+}
+
+// TestKcatSecurity has kcat (librdkafka) come in by every mechanism over TLS, and by a certificate.
+func TestKcatSecurity(t *testing.T) {
+	kcat := tool(t, "kcat")
+	ca := newAuthority(t)
+	cfg := testConfig(t)
+	cfg.Users = []broker.User{{Name: "admin", Password: "admin-secret"}}
+	cfg.Listeners = []broker.Listener{
+		secure("sasl", ca.server(broker.ClientAuthNone), allMechanisms...),
+		secure("mtls", ca.server(broker.ClientAuthRequired)),
+	}
+	b := open(t, cfg)
+	addr := addrOf(b, "sasl")
+	in := strings.Repeat("a line\n", 200)
+	for _, m := range allMechanisms {
+		args := []string{
+			"-b", addr, "-t", "k-" + m, "-X", "security.protocol=SASL_SSL", "-X", "ssl.ca.location=" + ca.ca, "-X", "sasl.mechanisms=" + m,
+			"-X", "sasl.username=admin", "-X", "sasl.password=admin-secret",
+		}
+		run(t, in, kcat, append(args, "-P")...)
+		if got := run(t, "", kcat, append(args, "-C", "-o", "beginning", "-e", "-q")...); got != in {
+			t.Errorf("%s: %d bytes came of %d", m, len(got), len(in))
+		}
+	}
+	cert, key := ca.issue("kcat", pkix.Name{CommonName: "kcat"})
+	args := []string{
+		"-b", addrOf(b, "mtls"), "-t", "k-mtls", "-X", "security.protocol=SSL", "-X", "ssl.ca.location=" + ca.ca,
+		"-X", "ssl.certificate.location=" + cert, "-X", "ssl.key.location=" + key,
+	}
+	run(t, in, kcat, append(args, "-P")...)
+	if got := run(t, "", kcat, append(args, "-C", "-o", "beginning", "-e", "-q")...); got != in {
+		t.Errorf("certificate: %d bytes came of %d", len(got), len(in))
+	}
+	if s := b.Stats(); s.Panics != 0 || s.ConnectionsMalformed != 0 || s.RequestsUnsupported != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+}
