@@ -68,6 +68,7 @@ type domain struct {
 	// the epoch.
 	samplersHeard atomic.Int64
 	octets        atomic.Int64 // what is remembered of it takes about so many
+	sends         atomic.Bool  // flow records have come from its port
 	forgotten     atomic.Bool  // it has given way
 	// withOthers is this domain and the others, for those who do not have the mutex.
 	withOthers atomic.Pointer[[]*domain]
@@ -91,8 +92,10 @@ type domain struct {
 	displacedPort int32
 
 	// parent is the domain of the first exporter, for one of the others.
-	// Templates that it announces after generation count for this one too: some
-	// exporters announce templates from one port and send records from another.
+	// Templates that it announces after generation count for this one too, as long
+	// as it sends no records: some exporters announce templates from one port and
+	// send records from others. One that does both is another exporter, and what
+	// comes from this port waits for templates of its own.
 	parent     *domain
 	generation uint64
 }
@@ -139,7 +142,7 @@ func (dom *domain) Template(id uint16) *ipfix.Template {
 // no such template.
 func (dom *domain) program(id uint16) *program {
 	p := dom.templates.Load().get(id)
-	if p == nil && dom.parent != nil {
+	if p == nil && dom.parent != nil && !dom.parent.sends.Load() {
 		if q := dom.parent.templates.Load().get(id); q != nil && q.generation.Load() > dom.generation {
 			return q
 		}

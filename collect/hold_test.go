@@ -119,6 +119,15 @@ func TestHoldPorts(t *testing.T) {
 	c.wantFrom(port(2), 0, v10{sequence: far}.with(oneTwo))
 	check(t, c.wantFrom(port(2), 1, v10{sequence: far + 1}.with(byPackets))[0], values{flow.Bytes: 2, flow.Packets: 1, flow.SequenceNum: far})
 	check(t, c.wantFrom(port(1), 1, v10{sequence: 11}.with(byBytes))[0], values{flow.Bytes: 1, flow.Packets: 2, flow.SequenceNum: 10})
+	// One that repeats its template while another's data wait.
+	c = newCollector(t)
+	c.wantFrom(port(1), 1, v10{sequence: 10}.with(byBytes, oneTwo))
+	c.wantFrom(port(2), 0, v10{sequence: far}.with(oneTwo))
+	c.wantFrom(port(1), 1, v10{sequence: 11}.with(byBytes, oneTwo))
+	c.wantFrom(port(2), 0, v10{sequence: far + 1}.with(oneTwo))
+	for _, r := range c.wantFrom(port(2), 2, v10{sequence: far + 2}.with(byPackets)) {
+		check(t, r, values{flow.Bytes: 2, flow.Packets: 1})
+	}
 	// One that sends records from another port than its templates.
 	c = newCollector(t)
 	c.wantFrom(port(1), 0, v10{sequence: 5}.with(byBytes))

@@ -319,6 +319,9 @@ func (m *message) records(p *program, set ipfix.Set) error {
 	values.Reset(p.template, set.Body)
 	r := &m.s.record
 	names := m.e.names.Load()
+	if !m.dom.sends.Load() {
+		m.dom.sends.Store(true)
+	}
 	n := uint32(0)
 	for rec := values.Next(); rec != nil; rec = values.Next() {
 		n++

@@ -18,7 +18,7 @@ tests=${2:-}
 trials() {
 	local libs
 	libs=$(scripts/kafka.sh libs) || echo "soak: without Apache Kafka" >&2
-	KAFKA_LIBS=$libs TRIBUTARY_SOAK_MINUTES=$minutes go test -count=1 -v -p 1 -parallel 1 -timeout 24h -run "$1" ./cmd/tributary
+	KAFKA_LIBS=$libs TRIBUTARY_SOAK=1 TRIBUTARY_SOAK_MINUTES=$minutes go test -count=1 -v -p 1 -parallel 1 -timeout 24h -run "$1" ./cmd/tributary
 }
 
 if [ -n "$tests" ]; then
@@ -94,4 +94,5 @@ kill -TERM "$pid"
 wait "$pid" || fail "the broker did not stop in order"
 echo "soak: $there records in $minutes minutes, nothing lost"
 
-trials '^TestWire(Faults|Cluster)$'
+TRIBUTARY_SOAK=1 go test -count=1 -run '^TestMillionTemplates$' ./collect
+trials '^TestWire(Faults|Cluster|ManyTemplates)$'
