@@ -59,7 +59,7 @@ func Open(cfg Config) (*Broker, error) {
 		closing: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
-	b.conns.conns = make(map[*conn]struct{})
+	b.conns.conns, b.conns.hosts = make(map[*conn]struct{}), make(map[string]int)
 	if err := b.open(); err != nil {
 		_ = b.Close()
 		return nil, fmt.Errorf("open broker: %w", err)

@@ -86,14 +86,15 @@ type Config struct {
 	FileDeleteDelay        time.Duration // log.segment.delete.delay.ms; below 0 removes at once
 	ProducerIDExpiration   time.Duration // producer.id.expiration.ms
 
-	MaxConnections   int           // open connections at the same time; more are closed as they come
-	MaxRequestBytes  int           // socket.request.max.bytes: a larger frame closes its connection
-	MaxInFlightBytes int64         // requests being read or served, in all connections together; more wait their turn
-	MaxFetchBytes    int           // fetch.max.bytes: of one fetch response
-	MaxQueued        int           // requests of one connection whose answers have not been sent; more are not read
-	IdleTimeout      time.Duration // connections.max.idle.ms
-	FrameTimeout     time.Duration // a begun frame must go on within this time, and a begun answer be taken
-	HandshakeTimeout time.Duration // for the TLS handshake and authentication together
+	MaxConnections      int           // open connections at the same time; more are closed as they come
+	MaxConnectionsPerIP int           // max.connections.per.ip: open connections of one address
+	MaxRequestBytes     int           // socket.request.max.bytes: a larger frame closes its connection
+	MaxInFlightBytes    int64         // requests being read or served, in all connections together; more wait their turn
+	MaxFetchBytes       int           // fetch.max.bytes: of one fetch response
+	MaxQueued           int           // requests of one connection whose answers have not been sent; more are not read
+	IdleTimeout         time.Duration // connections.max.idle.ms
+	FrameTimeout        time.Duration // a begun frame must go on within this time, and a begun answer be taken
+	HandshakeTimeout    time.Duration // for the TLS handshake and authentication together
 
 	GroupInitialRebalanceDelay     time.Duration // group.initial.rebalance.delay.ms; 0 is none, which is the default
 	GroupMinSessionTimeout         time.Duration // group.min.session.timeout.ms
@@ -129,6 +130,7 @@ func DefaultConfig() Config {
 		FileDeleteDelay:                time.Minute,
 		ProducerIDExpiration:           24 * time.Hour,
 		MaxConnections:                 4096,
+		MaxConnectionsPerIP:            math.MaxInt32,
 		MaxRequestBytes:                100 << 20,
 		MaxInFlightBytes:               24 << 20,
 		MaxFetchBytes:                  55 << 20,
@@ -180,6 +182,7 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.FileDeleteDelay, d.FileDeleteDelay)
 	orDefault(&c.ProducerIDExpiration, d.ProducerIDExpiration)
 	orDefault(&c.MaxConnections, d.MaxConnections)
+	orDefault(&c.MaxConnectionsPerIP, d.MaxConnectionsPerIP)
 	orDefault(&c.MaxRequestBytes, d.MaxRequestBytes)
 	orDefault(&c.MaxInFlightBytes, d.MaxInFlightBytes)
 	orDefault(&c.MaxFetchBytes, d.MaxFetchBytes)
@@ -244,6 +247,7 @@ func (c *Config) check() error {
 		within("MaxMessageBytes", c.MaxMessageBytes, 61, min(c.MaxRequestBytes, math.MaxInt32)),
 		within("RetentionCheckInterval", c.RetentionCheckInterval, time.Millisecond, century),
 		within("ProducerIDExpiration", c.ProducerIDExpiration, time.Millisecond, century),
+		within("MaxConnectionsPerIP", c.MaxConnectionsPerIP, 1, math.MaxInt32),
 		within("MaxConnections", c.MaxConnections, 1, math.MaxInt32),
 		within("MaxInFlightBytes", c.MaxInFlightBytes, 64<<10, math.MaxInt64),
 		within("MaxFetchBytes", c.MaxFetchBytes, 1024, math.MaxInt32-1<<20),

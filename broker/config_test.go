@@ -38,6 +38,7 @@ func TestConfig(t *testing.T) {
 		"MaxRequestBytes":   func(c *broker.Config) { c.MaxRequestBytes = 10 },
 		"MaxInFlightBytes":  func(c *broker.Config) { c.MaxInFlightBytes = 10 },
 		"MaxFetchBytes":     func(c *broker.Config) { c.MaxFetchBytes = 10 },
+		"MaxConnectionsPerIP":        func(c *broker.Config) { c.MaxConnectionsPerIP = -1 },
 		"MaxConnections":    func(c *broker.Config) { c.MaxConnections = -1 },
 		"MaxQueued":         func(c *broker.Config) { c.MaxQueued = -1 },
 		"IdleTimeout":       func(c *broker.Config) { c.IdleTimeout = -1 },

@@ -70,6 +70,9 @@ func newConn(b *Broker, nc net.Conn, l *listener) *conn {
 		trusted: firstTrust,
 		session: newSession(b, l, nc),
 	}
+	if c.session.pending {
+		c.trusted = minBuffer // strangers who begin frames do not take the room of those who are in
+	}
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw

@@ -133,6 +133,7 @@ func describeBrokerConfigs(c *Config) []kmsg.DescribeConfigsResponseResourceConf
 		"compression.type":                  "producer",
 		"producer.id.expiration.ms":         millisText(c.ProducerIDExpiration),
 		"max.connections":                   strconv.Itoa(c.MaxConnections),
+		"max.connections.per.ip":            strconv.Itoa(c.MaxConnectionsPerIP),
 		"connections.max.idle.ms":           millisText(c.IdleTimeout),
 		"socket.request.max.bytes":          strconv.Itoa(c.MaxRequestBytes),
 		"queued.max.request.bytes":          strconv.FormatInt(c.MaxInFlightBytes, 10),

@@ -546,3 +546,40 @@ func TestHandshakeTimeout(t *testing.T) {
 		t.Errorf("stats: %+v", s)
 	}
 }
+
+// TestConnectionsPerAddress lets so many in of one address and no more, until one of them goes.
+func TestConnectionsPerAddress(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.MaxConnectionsPerIP = 2
+	b := open(t, cfg)
+	first, second := rawDial(t, b), rawDial(t, b)
+	first.request(kmsg.NewPtrApiVersionsRequest())
+	second.request(kmsg.NewPtrApiVersionsRequest())
+	rawDial(t, b).checkClosed("one too many")
+	(&rawConn{Conn: mustDial(t, b), t: t}).request(kmsg.NewPtrApiVersionsRequest()) // the program itself is not counted
+	first.Close()
+	eventually(t, "one is gone", func() bool { return b.Stats().Connections == 2 })
+	rawDial(t, b).request(kmsg.NewPtrApiVersionsRequest())
+	if s := b.Stats(); s.ConnectionsRefused != 1 {
+		t.Errorf("stats: %+v", s)
+	}
+}
+
+// TestStrangersMemory has strangers begin frames: they take little, and those who are in go on.
+func TestStrangersMemory(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Listeners = []broker.Listener{secure("sasl", nil, "PLAIN")}
+	cfg.MaxInFlightBytes = 1 << 20
+	b := open(t, cfg)
+	for range 100 {
+		rawDialTo(t, b, "sasl").write(append([]byte{0, 7, 0, 0}, make([]byte, 1000)...))
+	}
+	eventually(t, "all frames have begun", func() bool { return b.Stats().InFlightBytes >= 100*4<<10 })
+	if n := b.Stats().InFlightBytes; n > 100*8<<10 {
+		t.Errorf("%d bytes are held for 100 frames that brought 100 KB", n)
+	}
+	makeTopic(t, b, "flows")
+	if r := rawDial(t, b).request(produceRequest(9, -1, "flows", 0, goodBatch(10, 10_000))).(*kmsg.ProduceResponse); r.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Errorf("produce: %+v", r)
+	}
+}

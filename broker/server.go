@@ -61,18 +61,23 @@ func (l *listener) run() {
 type connSet struct {
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
+	hosts  map[string]int // connections by address; those by Dial have none
 	closed bool
 	wg     sync.WaitGroup // two goroutines each
 }
 
-// add lets a connection in, unless there are too many or the broker closes.
-func (s *connSet) add(c *conn, most int) bool {
+// add lets a connection in, unless there are too many, in all or of its address, or the broker closes.
+func (s *connSet) add(c *conn, most, mostOfHost int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.conns) >= most {
+	host := c.session.host
+	if s.closed || len(s.conns) >= most || !c.session.trusted && s.hosts[host] >= mostOfHost {
 		return false
 	}
 	s.conns[c] = struct{}{}
+	if !c.session.trusted {
+		s.hosts[host]++
+	}
 	s.wg.Add(2)
 	return true
 }
@@ -80,6 +85,11 @@ func (s *connSet) add(c *conn, most int) bool {
 func (s *connSet) remove(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
+	if host := c.session.host; !c.session.trusted {
+		if s.hosts[host]--; s.hosts[host] == 0 {
+			delete(s.hosts, host)
+		}
+	}
 	s.mu.Unlock()
 }
 
@@ -109,7 +119,7 @@ func (b *Broker) serveConn(nc net.Conn, l *listener) bool {
 		nc = tls.Server(nc, l.certificates.get())
 	}
 	c := newConn(b, nc, l)
-	if !b.conns.add(c, b.cfg.MaxConnections) {
+	if !b.conns.add(c, b.cfg.MaxConnections, b.cfg.MaxConnectionsPerIP) {
 		b.counters.refused.Add(1)
 		_ = nc.Close()
 		return false

@@ -131,6 +131,7 @@ func (c *conn) authenticate(token []byte) ([]byte, error) {
 	if done {
 		s.principal = userPrincipal + s.exchange.user()
 		s.pending, s.bare, s.exchange, s.by = false, false, nil, time.Time{}
+		c.trusted = max(c.trusted, firstTrust)
 		c.b.counters.authenticated.Add(1)
 	}
 	return answer, nil

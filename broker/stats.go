@@ -57,7 +57,7 @@ type Stats struct {
 	Connections int64 // open now
 
 	ConnectionsAccepted  uint64 // since the start
-	ConnectionsRefused   uint64 // closed at once: MaxConnections was reached
+	ConnectionsRefused   uint64 // closed at once: MaxConnections or MaxConnectionsPerIP was reached
 	ConnectionsMalformed uint64 // closed: a frame too large, cut short or not what its header says
 	ConnectionsIdle      uint64 // closed after IdleTimeout
 	ConnectionsSlow      uint64 // closed: nothing came or went within FrameTimeout in the middle of a frame

@@ -60,6 +60,7 @@ func (o *brokerOptions) register(fs *pflag.FlagSet, prefix string) {
 	sizeVar(fs, &c.MaxRequestBytes, prefix+"max-request-bytes", 1<<20, maxInt32, "largest request accepted")
 	sizeVar(fs, &c.MaxInFlightBytes, prefix+"max-in-flight-bytes", 1<<20, 1<<40, "memory for the requests of all clients; more wait their turn")
 	intVar(fs, &c.MaxConnections, prefix+"max-connections", 1, 1_000_000, "clients connected at the same time")
+	intVar(fs, &c.MaxConnectionsPerIP, prefix+"max-connections-per-ip", 1, maxInt32, "clients connected from one address at the same time")
 	durationVar(fs, &c.IdleTimeout, prefix+"idle-timeout", time.Second, maxDuration, "close a connection without traffic")
 	durationVar(fs, &c.HandshakeTimeout, prefix+"handshake-timeout", 100*time.Millisecond, time.Hour, "time for a TLS handshake and authentication together")
 	durationVar(fs, &c.OffsetsRetention, prefix+"offsets-retention", time.Minute, maxDuration, "keep the offsets of an empty group this long")
