@@ -181,3 +181,119 @@ func TestDescribeTopicPartitions(t *testing.T) {
 		t.Errorf("no such topic: %+v", r)
 	}
 }
+
+// TestBrokerConfigs changes the broker's configs while it runs, for the one broker and for all, and finds them in force at once
+// and after a restart.
+func TestBrokerConfigs(t *testing.T) {
+	cfg := testConfig(t)
+	b := open(t, cfg)
+	adm := kadm.NewClient(client(t, b))
+	ctx := deadline(t)
+	if _, err := adm.CreateTopic(ctx, 1, 1, nil, "plain"); err != nil {
+		t.Fatal(err)
+	}
+	own := "5000"
+	if _, err := adm.CreateTopic(ctx, 1, 1, map[string]*string{"max.message.bytes": &own}, "own"); err != nil {
+		t.Fatal(err)
+	}
+	alter := func(op kadm.IncrementalOp, name, value string, ids ...int32) error {
+		res, err := adm.AlterBrokerConfigs(ctx, []kadm.AlterConfig{{Op: op, Name: name, Value: &value}}, ids...)
+		if err == nil {
+			err = res[0].Err
+		}
+		return err
+	}
+	for _, err := range []error{
+		alter(kadm.SetConfig, "message.max.bytes", "2000"),
+		alter(kadm.SetConfig, "log.retention.ms", "1000000"),
+		alter(kadm.SetConfig, "log.retention.ms", "2000000", 1),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{
+		"message.max.bytes": "x", "log.segment.bytes": "1", "max.connections": "0", "node.id": "2", "no.such.config": "1",
+	} {
+		if err := alter(kadm.SetConfig, name, value, 1); err == nil {
+			t.Errorf("%s=%s is taken", name, value)
+		}
+	}
+	if err := alter(kadm.SetConfig, "message.max.bytes", "2000000000", 1); err == nil {
+		t.Error("a batch may be larger than a request")
+	}
+	describe := func(ids ...int32) map[string]kadm.Config {
+		t.Helper()
+		res, err := adm.DescribeBrokerConfigs(ctx, ids...)
+		if err != nil || len(res) != 1 || res[0].Err != nil {
+			t.Fatalf("describe: %+v, %v", res, err)
+		}
+		all := make(map[string]kadm.Config)
+		for _, c := range res[0].Configs {
+			all[c.Key] = c
+		}
+		return all
+	}
+	check := func() {
+		t.Helper()
+		one, all := describe(1), describe()
+		if c := one["log.retention.ms"]; c.MaybeValue() != "2000000" || c.Source != kmsg.ConfigSourceDynamicBrokerConfig || len(c.Synonyms) != 3 {
+			t.Errorf("of the broker: %+v", c)
+		}
+		if c := one["message.max.bytes"]; c.MaybeValue() != "2000" || c.Source != kmsg.ConfigSourceDynamicDefaultBrokerConfig {
+			t.Errorf("of the broker: %+v", c)
+		}
+		if c := one["log.segment.bytes"]; c.MaybeValue() != "1073741824" || c.Source != kmsg.ConfigSourceStaticBrokerConfig {
+			t.Errorf("of the broker: %+v", c)
+		}
+		if len(all) != 2 || all["log.retention.ms"].Value == nil || *all["log.retention.ms"].Value != "1000000" {
+			t.Errorf("of all: %+v", all)
+		}
+		topics, err := adm.DescribeTopicConfigs(ctx, "plain")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range topics[0].Configs {
+			if c.Key == "retention.ms" && c.MaybeValue() != "2000000" || c.Key == "max.message.bytes" && c.MaybeValue() != "2000" {
+				t.Errorf("of the topic: %+v", c)
+			}
+		}
+		c := rawDial(t, b)
+		for topic, want := range map[string]int16{"plain": 10, "own": 0} {
+			if r := c.request(produceRequest(9, -1, topic, 0, goodBatch(3, 1000))).(*kmsg.ProduceResponse); r.Topics[0].Partitions[0].ErrorCode != want {
+				t.Errorf("3 KB to %s: %+v, want error %d", topic, r.Topics[0].Partitions[0], want)
+			}
+		}
+	}
+	check()
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, cfg)
+	adm = kadm.NewClient(client(t, b))
+	check()
+	if err := alter(kadm.DeleteConfig, "message.max.bytes", ""); err != nil {
+		t.Error(err)
+	}
+	if c := describe(1)["message.max.bytes"]; c.MaybeValue() != "1048588" || c.Source != kmsg.ConfigSourceStaticBrokerConfig {
+		t.Errorf("taken out: %+v", c)
+	}
+	if err := alter(kadm.SetConfig, "message.max.bytes", "2000"); err != nil {
+		t.Error(err)
+	}
+	if err := alter(kadm.SetConfig, "max.connections", "1", 1); err != nil {
+		t.Fatal(err)
+	}
+	rawDial(t, b).checkClosed("one connection too many")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// What does not go with the options of a later start does not stop it.
+	cfg.MaxRequestBytes, cfg.MaxMessageBytes = 1500, 1400
+	b = open(t, cfg)
+	adm = kadm.NewClient(client(t, b))
+	if c := describe(1)["message.max.bytes"]; c.MaybeValue() != "1400" {
+		t.Errorf("after a start with smaller requests: %+v", c)
+	}
+}

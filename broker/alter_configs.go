@@ -42,8 +42,16 @@ func (rq *request) alterConfigs(typ kmsg.ConfigResourceType, name string, edit f
 	if err := rq.mayConfigs(kmsg.ACLOperationAlterConfigs, typ, name); err != nil {
 		return err
 	}
-	if typ != kmsg.ConfigResourceTypeTopic {
-		return refusef(codeInvalidRequest, "configs of resource type %d cannot be changed while the broker runs", typ)
+	b := rq.broker()
+	switch typ {
+	case kmsg.ConfigResourceTypeTopic:
+		return b.topics.configure(name, edit, validateOnly)
+	case kmsg.ConfigResourceTypeBroker:
+		level, err := b.levelOf(name)
+		if err != nil {
+			return err
+		}
+		return b.live.edit(level, edit, validateOnly, b.topics.reconfigure)
 	}
-	return rq.broker().topics.configure(name, edit, validateOnly)
+	return refusef(codeInvalidRequest, "resources of type %d have no configs here", typ)
 }

@@ -27,6 +27,7 @@ type Broker struct {
 	buffers     *buffers
 	counters    counters
 
+	live   *liveConfig
 	users  *users
 	acls   *acls // nil: everybody may do everything
 	quotas *quotas
@@ -83,6 +84,9 @@ func (b *Broker) open() error {
 	if err != nil {
 		return err
 	}
+	if b.live, err = openLiveConfig(&b.cfg, meta); err != nil {
+		return err
+	}
 	durability := commitlog.Fsync
 	if b.cfg.Durability == PageCache {
 		durability = commitlog.PageCache
@@ -91,8 +95,8 @@ func (b *Broker) open() error {
 		Path:              b.cfg.DataDir,
 		FS:                b.cfg.fs,
 		Durability:        durability,
-		Defaults:          b.cfg.logConfig(),
-		ConfigOf:          configOf(&b.cfg, meta),
+		Defaults:          b.live.config.Load().logConfig(),
+		ConfigOf:          configOf(b.live.config.Load(), meta),
 		NodeID:            b.cfg.NodeID,
 		ClusterID:         b.cfg.ClusterID,
 		ProducerExpiry:    b.cfg.ProducerIDExpiration,
@@ -110,7 +114,7 @@ func (b *Broker) open() error {
 	if err := meta.open(); err != nil {
 		return err
 	}
-	if b.topics, err = openTopics(&b.cfg, b.dir, meta); err != nil {
+	if b.topics, err = openTopics(b.live, b.dir, meta); err != nil {
 		_ = meta.close()
 		return err
 	}
@@ -174,7 +178,7 @@ func (b *Broker) Dial(ctx context.Context) (net.Conn, error) {
 		if b.isClosing() {
 			return nil, fmt.Errorf("dial broker: %w", ErrClosed)
 		}
-		return nil, fmt.Errorf("dial broker: %d connections are open", b.cfg.MaxConnections)
+		return nil, fmt.Errorf("dial broker: %d connections are open", b.live.config.Load().MaxConnections)
 	}
 	return client, nil
 }

@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -71,15 +73,13 @@ func (b *Broker) describeConfigs(q *kmsg.DescribeConfigsRequestResource) ([]kmsg
 		if t == nil {
 			return nil, refusef(codeUnknownTopicOrPartition, "no topic %s", q.ResourceName)
 		}
-		return describeTopicConfigs(&b.cfg, *t.configs.Load()), nil
+		return describeTopicConfigs(b.live.config.Load(), *t.configs.Load()), nil
 	case kmsg.ConfigResourceTypeBroker:
-		if q.ResourceName == "" {
-			return nil, nil // defaults of the cluster that were set while it runs: there are none
+		level, err := b.levelOf(q.ResourceName)
+		if err != nil {
+			return nil, err
 		}
-		if q.ResourceName != strconv.Itoa(int(b.cfg.NodeID)) {
-			return nil, refusef(codeInvalidRequest, "broker %s: the one broker is %d", q.ResourceName, b.cfg.NodeID)
-		}
-		return describeBrokerConfigs(&b.cfg), nil
+		return b.describeBrokerConfigs(level), nil
 	default:
 		return nil, refusef(codeInvalidRequest, "resources of type %d have no configs here", q.ResourceType)
 	}
@@ -109,9 +109,27 @@ func describeTopicConfigs(cfg *Config, set map[string]string) []kmsg.DescribeCon
 	return out
 }
 
-// describeBrokerConfigs lists what the broker was started with, under Kafka's names. Nothing of it can be changed while it
-// runs.
-func describeBrokerConfigs(c *Config) []kmsg.DescribeConfigsResponseResourceConfig {
+// describeBrokerConfigs lists the broker's configs under Kafka's names: those of the one broker, or what has been changed for
+// all.
+func (b *Broker) describeBrokerConfigs(level string) []kmsg.DescribeConfigsResponseResourceConfig {
+	var out []kmsg.DescribeConfigsResponseResourceConfig
+	for i := range brokerConfigs {
+		if e, ok := b.live.describeDynamic(&brokerConfigs[i], level); ok {
+			out = append(out, e)
+		}
+	}
+	if level == forAll {
+		return out
+	}
+	c := &b.cfg
+	var listeners, advertised, protocols []string
+	for _, l := range c.listeners() {
+		listeners = append(listeners, l.Name+"://"+l.Address)
+		protocols = append(protocols, l.Name+":"+l.Protocol())
+		if l.AdvertisedAddress != "" {
+			advertised = append(advertised, l.Name+"://"+l.AdvertisedAddress)
+		}
+	}
 	values := map[string]string{
 		"node.id":                           strconv.Itoa(int(c.NodeID)),
 		"broker.id":                         strconv.Itoa(int(c.NodeID)),
@@ -121,19 +139,12 @@ func describeBrokerConfigs(c *Config) []kmsg.DescribeConfigsResponseResourceConf
 		"num.partitions":                    strconv.Itoa(int(c.DefaultPartitions)),
 		"default.replication.factor":        "1",
 		"min.insync.replicas":               "1",
-		"log.segment.bytes":                 strconv.FormatInt(c.SegmentBytes, 10),
-		"log.roll.ms":                       millisText(c.SegmentAge),
-		"log.retention.ms":                  millisText(c.RetentionAge),
-		"log.retention.bytes":               strconv.FormatInt(max(c.RetentionBytes, -1), 10),
 		"log.retention.check.interval.ms":   millisText(c.RetentionCheckInterval),
 		"log.segment.delete.delay.ms":       millisText(max(c.FileDeleteDelay, 0)),
 		"log.cleanup.policy":                "delete",
 		"log.message.timestamp.type":        "CreateTime",
-		"message.max.bytes":                 strconv.Itoa(c.MaxMessageBytes),
 		"compression.type":                  "producer",
 		"producer.id.expiration.ms":         millisText(c.ProducerIDExpiration),
-		"max.connections":                   strconv.Itoa(c.MaxConnections),
-		"max.connections.per.ip":            strconv.Itoa(c.MaxConnectionsPerIP),
 		"connections.max.idle.ms":           millisText(c.IdleTimeout),
 		"socket.request.max.bytes":          strconv.Itoa(c.MaxRequestBytes),
 		"queued.max.request.bytes":          strconv.FormatInt(c.MaxInFlightBytes, 10),
@@ -145,15 +156,17 @@ func describeBrokerConfigs(c *Config) []kmsg.DescribeConfigsResponseResourceConf
 		"offsets.retention.minutes":         strconv.FormatInt(max(int64(c.OffsetsRetention.Minutes()), -1), 10),
 		"offsets.topic.num.partitions":      strconv.Itoa(int(c.OffsetsPartitions)),
 		"offsets.topic.replication.factor":  "1",
-		"listeners":                         c.Listen,
-		"advertised.listeners":              c.AdvertisedAddress,
+		"listeners":                         strings.Join(listeners, ","),
+		"advertised.listeners":              strings.Join(advertised, ","),
+		"listener.security.protocol.map":    strings.Join(protocols, ","),
+		"super.users":                       strings.Join(c.SuperUsers, ";"),
+		"allow.everyone.if.no.acl.found":    strconv.FormatBool(c.AllowWithoutACL || !c.Authorize),
 		"tributary.durability":              c.Durability.String(),
 		"tributary.max.partitions":          strconv.Itoa(c.MaxPartitions),
 		"tributary.max.groups":              strconv.Itoa(c.MaxGroups),
 		"tributary.max.queued.requests":     strconv.Itoa(c.MaxQueued),
 		"tributary.connection.frame.max.ms": millisText(c.FrameTimeout),
 	}
-	var out []kmsg.DescribeConfigsResponseResourceConfig
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		v := values[name]
 		e := kmsg.NewDescribeConfigsResponseResourceConfig()
@@ -161,5 +174,6 @@ func describeBrokerConfigs(c *Config) []kmsg.DescribeConfigsResponseResourceConf
 		e.Source, e.ConfigType = kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigTypeString
 		out = append(out, e)
 	}
+	slices.SortFunc(out, func(a, b kmsg.DescribeConfigsResponseResourceConfig) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// IncrementalAlterConfigs (key 44), versions 0 and 1, of topics. KIP-339.
+// IncrementalAlterConfigs (key 44), versions 0 and 1, of topics and of the broker. KIP-226, KIP-339.
 func incrementalAlterConfigsAPI() api {
 	return api{
 		key: 44, min: 0, max: 1, serve: serveIncrementalAlterConfigs,
@@ -23,7 +23,9 @@ func serveIncrementalAlterConfigs(rq *request, m kmsg.Request) error {
 		q := &req.Resources[i]
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = q.ResourceType, q.ResourceName
-		edit := func(configs map[string]string) error { return editConfigs(&b.cfg, configs, q.Configs) }
+		edit := func(configs map[string]string) error {
+			return editConfigs(b.live.config.Load(), q.ResourceType, configs, q.Configs)
+		}
 		if refusal := asRefusal(rq.alterConfigs(q.ResourceType, q.ResourceName, edit, req.ValidateOnly)); refusal != nil {
 			rr.ErrorCode, rr.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
 		}
@@ -34,19 +36,24 @@ func serveIncrementalAlterConfigs(rq *request, m kmsg.Request) error {
 }
 
 // editConfigs applies the changes of one resource.
-func editConfigs(cfg *Config, configs map[string]string, changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
+func editConfigs(cfg *Config, typ kmsg.ConfigResourceType, configs map[string]string, changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
 	seen := make(map[string]bool)
 	for _, c := range changes {
 		if seen[c.Name] {
-			return refusef(codeInvalidRequest, "topic config %s is named twice in one request", c.Name)
+			return refusef(codeInvalidRequest, "config %s is named twice in one request", c.Name)
 		}
 		seen[c.Name] = true
 		key := topicConfig(c.Name)
+		if typ == kmsg.ConfigResourceTypeBroker {
+			if key = dynamicConfig(c.Name); key == nil {
+				return refusef(codeInvalidRequest, "config %s cannot be changed while the broker runs", c.Name)
+			}
+		}
 		if key == nil {
 			return refusef(codeInvalidConfig, "unknown topic config %s", c.Name)
 		}
 		if c.Value == nil && c.Op != kmsg.IncrementalAlterConfigOpDelete {
-			return refusef(codeInvalidConfig, "topic config %s has no value", c.Name)
+			return refusef(codeInvalidConfig, "config %s has no value", c.Name)
 		}
 		switch c.Op {
 		case kmsg.IncrementalAlterConfigOpSet:
@@ -55,7 +62,7 @@ func editConfigs(cfg *Config, configs map[string]string, changes []kmsg.Incremen
 			delete(configs, c.Name)
 		case kmsg.IncrementalAlterConfigOpAppend, kmsg.IncrementalAlterConfigOpSubtract:
 			if key.typ != kmsg.ConfigTypeList {
-				return refusef(codeInvalidConfig, "topic config %s is not a list", c.Name)
+				return refusef(codeInvalidConfig, "config %s is not a list", c.Name)
 			}
 			have, set := configs[c.Name]
 			if !set {
@@ -73,7 +80,7 @@ func editConfigs(cfg *Config, configs map[string]string, changes []kmsg.Incremen
 			}
 			configs[c.Name] = strings.Join(list, ",")
 		default:
-			return refusef(codeInvalidRequest, "topic config %s: unknown operation %d", c.Name, c.Op)
+			return refusef(codeInvalidRequest, "config %s: unknown operation %d", c.Name, c.Op)
 		}
 	}
 	return nil

@@ -106,6 +106,57 @@ func TestJavaSecurity(t *testing.T) {
 	}
 }
 
+// TestJavaAdmin has Apache Kafka's tools for directories, elections, reassignment and broker configs work on one node.
+func TestJavaAdmin(t *testing.T) {
+	libs := os.Getenv("KAFKA_LIBS")
+	if libs == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("KAFKA_LIBS must name a folder of Apache Kafka's jars")
+		}
+		t.Skip("KAFKA_LIBS names no folder of Apache Kafka's jars")
+	}
+	java := tool(t, "java")
+	cfg := testConfig(t)
+	b := open(t, cfg)
+	makeTopic(t, b, "jt")
+	file := func(content string) string {
+		path := filepath.Join(t.TempDir(), "file.json")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	reassign := file(`{"version":1,"partitions":[{"topic":"jt","partition":0,"replicas":[1]}]}`)
+	elsewhere := file(`{"version":1,"partitions":[{"topic":"jt","partition":0,"replicas":[2]}]}`)
+	for _, step := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"org.apache.kafka.tools.LogDirsCommand", "--describe"}, "jt-0"},
+		{[]string{"org.apache.kafka.tools.LeaderElectionCommand", "--election-type", "preferred", "--all-topic-partitions"}, ""},
+		{[]string{"org.apache.kafka.tools.LeaderElectionCommand", "--election-type", "preferred", "--topic", "jt", "--partition", "0"}, "Valid replica already elected for partitions jt-0"},
+		{[]string{"org.apache.kafka.tools.reassign.ReassignPartitionsCommand", "--reassignment-json-file", reassign, "--execute"}, "Successfully started partition reassignment for jt-0"},
+		{[]string{"org.apache.kafka.tools.reassign.ReassignPartitionsCommand", "--reassignment-json-file", reassign, "--verify"}, "Reassignment of partition jt-0 is completed."},
+		{[]string{"org.apache.kafka.tools.reassign.ReassignPartitionsCommand", "--list"}, "No partition reassignments found."},
+		{[]string{"org.apache.kafka.tools.reassign.ReassignPartitionsCommand", "--reassignment-json-file", elsewhere, "--execute"}, "Unknown broker id 2"},
+		{[]string{"kafka.admin.ConfigCommand", "--alter", "--entity-type", "brokers", "--entity-name", "1", "--add-config", "log.retention.ms=86400000"}, "Completed updating config for broker 1."},
+		{[]string{"kafka.admin.ConfigCommand", "--alter", "--entity-type", "brokers", "--entity-default", "--add-config", "max.connections=500"}, "Completed updating default config for brokers"},
+		{[]string{"kafka.admin.ConfigCommand", "--describe", "--entity-type", "brokers", "--entity-name", "1"}, "log.retention.ms=86400000"},
+		{[]string{"kafka.admin.ConfigCommand", "--describe", "--entity-type", "brokers", "--entity-default"}, "max.connections=500"},
+	} {
+		all := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR", "-cp", filepath.Join(libs, "*")}
+		all = append(all, step.args[0], "--bootstrap-server", b.Addr().String())
+		// What a tool exits with differs; what it says does not.
+		out, _ := exec.CommandContext(deadline(t), java, append(all, step.args[1:]...)...).CombinedOutput()
+		if !strings.Contains(string(out), step.want) || strings.Contains(string(out), "UnsupportedVersion") {
+			t.Errorf("%v: %q is not in\n%s", step.args, step.want, out)
+		}
+	}
+	if s := b.Stats(); s.Panics != 0 || s.ConnectionsMalformed != 0 || s.RequestsUnsupported != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+}
+
 // TestKcatSecurity has kcat (librdkafka) come in by every mechanism over TLS, and by a certificate.
 func TestKcatSecurity(t *testing.T) {
 	kcat := tool(t, "kcat")

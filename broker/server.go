@@ -119,7 +119,7 @@ func (b *Broker) serveConn(nc net.Conn, l *listener) bool {
 		nc = tls.Server(nc, l.certificates.get())
 	}
 	c := newConn(b, nc, l)
-	if !b.conns.add(c, b.cfg.MaxConnections, b.cfg.MaxConnectionsPerIP) {
+	if cfg := b.live.config.Load(); !b.conns.add(c, cfg.MaxConnections, cfg.MaxConnectionsPerIP) {
 		b.counters.refused.Add(1)
 		_ = nc.Close()
 		return false

@@ -128,6 +128,7 @@ func asRefusal(err error) *topicError {
 // topics is the registry: what the metadata file says, and the logs under it.
 type topics struct {
 	cfg  *Config
+	live *liveConfig // cfg, and what has been changed of it
 	dir  *commitlog.Dir
 	meta *metadataFile
 
@@ -184,9 +185,10 @@ func configOf(cfg *Config, meta *metadataFile) func(string) (commitlog.LogConfig
 // openTopics makes registry, metadata file and logs agree after a start, whatever a crash left half done. The file is
 // written before logs are made or removed, so it is right: logs of topics it has deleted go, partitions that are missing are
 // made. Logs it knows nothing of were put there by somebody and are taken in.
-func openTopics(cfg *Config, dir *commitlog.Dir, meta *metadataFile) (*topics, error) {
+func openTopics(live *liveConfig, dir *commitlog.Dir, meta *metadataFile) (*topics, error) {
+	cfg := live.base
 	ts := &topics{
-		cfg: cfg, dir: dir, meta: meta,
+		cfg: cfg, live: live, dir: dir, meta: meta,
 		byName: make(map[string]*topic),
 		byID:   make(map[[16]byte]*topic),
 	}
@@ -279,7 +281,7 @@ func (ts *topics) install(name string, id [16]byte, st storedTopic) (*topic, err
 
 // openPartitions returns all partitions of a topic, given those that are open.
 func (ts *topics) openPartitions(t *topic, have []*partition, st storedTopic) ([]*partition, error) {
-	lc := effectiveConfig(ts.cfg, t.name, st.Configs)
+	lc := effectiveConfig(ts.live.config.Load(), t.name, st.Configs)
 	parts := slices.Clone(have)
 	for i := int32(len(parts)); i < st.Partitions; i++ {
 		l := ts.dir.Log(t.name, i)
@@ -434,7 +436,7 @@ func (ts *topics) configure(name string, edit func(map[string]string) error, val
 		return err
 	}
 	t.configs.Store(&configs)
-	lc := effectiveConfig(ts.cfg, name, configs)
+	lc := effectiveConfig(ts.live.config.Load(), name, configs)
 	for _, p := range parts {
 		p.log.SetConfig(lc)
 	}
@@ -489,5 +491,17 @@ func (ts *topics) deleteLogs(name string, id [16]byte, partitions int) {
 	}
 	if failed != nil {
 		ts.cfg.Logger.Error("delete topic", "topic", name, "err", failed)
+	}
+}
+
+// reconfigure puts the broker's configs into force for all topics that do not set their own.
+func (ts *topics) reconfigure() {
+	ts.change.Lock()
+	defer ts.change.Unlock()
+	for _, t := range ts.list() {
+		lc := effectiveConfig(ts.live.config.Load(), t.name, *t.configs.Load())
+		for _, p := range t.partitions() {
+			p.log.SetConfig(lc)
+		}
 	}
 }
