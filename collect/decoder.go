@@ -173,7 +173,7 @@ func (s *scratch) begin(e *exporter, received int64, emit func(*flow.Record) err
 
 // end forgets what belongs to the datagram.
 func (s *scratch) end() {
-	s.emit, s.mark.sets = nil, nil
+	s.emit, s.mark.sets, s.mark.held = nil, nil, nil
 	clear(s.waiting)
 	s.waiting = s.waiting[:0]
 }

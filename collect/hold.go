@@ -37,6 +37,7 @@ type hold struct {
 type heldSet struct {
 	links    [2]heldLinks // by age: in all and of its exporter
 	next     *heldSet     // of those that wait for the same template
+	datagram *heldDatagram
 	e        *exporter
 	dom      *domain
 	id       uint16
@@ -46,6 +47,10 @@ type heldSet struct {
 	export   export
 	body     []byte
 }
+
+// heldDatagram is what sets of one datagram have in common: how many units of
+// sequence numbers have been found in it so far. Guarded by the domain's mutex.
+type heldDatagram struct{ units uint32 }
 
 type heldLinks struct{ older, younger *heldSet }
 
@@ -289,8 +294,9 @@ func (s *scratch) giveUp() {
 // keep keeps the data sets of a datagram that no template describes, or decodes
 // those whose template has come by now. Only an error of emit is returned.
 func (d *Decoder) keep(dg *flow.Datagram, e *exporter, dom *domain, s *scratch) error {
+	datagram := &heldDatagram{s.units}
 	for _, set := range s.waiting {
-		h := &heldSet{e: e, dom: dom, id: set.ID, port: dg.Exporter.Port(), sequence: s.mark.number, received: dg.Received.UnixNano(), export: s.export}
+		h := &heldSet{datagram: datagram, e: e, dom: dom, id: set.ID, port: dg.Exporter.Port(), sequence: s.mark.number, received: dg.Received.UnixNano(), export: s.export}
 		if d.hold.keep(h, set.Body) {
 			h.body = set.Body
 			if err := d.decodeHeld(h, s.emit); err != nil {
@@ -330,7 +336,7 @@ func (d *Decoder) decodeHeld(h *heldSet, emit func(*flow.Record) error) error {
 	s := d.scratches.Get().(*scratch)
 	defer d.scratches.Put(s)
 	s.begin(h.e, h.received, emit)
-	s.mark = mark{number: h.sequence, received: h.received / 1e9, datagrams: h.export.version == 9, held: true}
+	s.mark = mark{number: h.sequence, received: h.received / 1e9, datagrams: h.export.version == 9, held: h.datagram}
 	s.export = h.export
 	m := message{d: d, e: h.e, dom: h.dom, s: s, x: &s.export, port: h.port, sequence: h.sequence, received: h.received}
 	m.begin()

@@ -27,10 +27,25 @@ type talker struct {
 	step     uint32 // of the uptime, from datagram to datagram
 	lives    []life
 	sent     uint64 // datagrams let through
+	more     uint64 // beside those that lives count
+	sets     uint64 // data sets let through
 
 	// What an IPFIX exporter has not told yet: its second template.
 	withheld bool
 }
+
+// withdraw is a datagram that takes the second template of an IPFIX exporter back.
+func (t *talker) withdraw() []byte {
+	t.more++
+	b := v10{sequence: t.number, domain: t.domain}.with(set(2, cat(uint16(257), uint16(0))))
+	binary.BigEndian.PutUint32(b[4:], t.booted+t.uptime/1000)
+	return b
+}
+
+// stray is a datagram that does not count.
+func (t *talker) stray() []byte { return v9{}.with() }
+
+func (t *talker) datagrams() uint64 { return t.sent + t.more }
 
 // life is what was sent between two restarts. Units are counted from its beginning.
 type life struct {
@@ -44,6 +59,7 @@ type message struct {
 	payload      []byte
 	life         int
 	first, units int
+	sets         int
 	at           int64 // seconds since the epoch
 }
 
@@ -65,7 +81,7 @@ func (t *talker) restart() {
 func (t *talker) next(records int) message {
 	t.uptime += t.step
 	export := t.booted + t.uptime/1000
-	n := records
+	n, dataSets := records, 0
 	var b []byte
 	switch t.protocol {
 	case "v5", "v7":
@@ -77,7 +93,7 @@ func (t *talker) next(records int) message {
 		}
 		b = append(b, make([]byte, size*records)...)
 	case "v9":
-		n = 1
+		n, dataSets = 1, 1
 		b = v9{uptime: t.uptime, sequence: t.number, source: t.domain}.with(set(0, template(256, field{id: 8, length: 4})), set(256, make([]byte, 4*records)))
 		binary.BigEndian.PutUint32(b[8:], export)
 	case "ipfix":
@@ -87,9 +103,11 @@ func (t *talker) next(records int) message {
 			sets = append(sets, set(2, template(257, field{id: 12, length: 4})))
 		}
 		if records > second {
+			dataSets++
 			sets = append(sets, set(256, make([]byte, 4*(records-second))))
 		}
 		if second > 0 {
+			dataSets++
 			sets = append(sets, set(257, make([]byte, 4*second)))
 		}
 		b = v10{sequence: t.number, domain: t.domain}.with(sets...)
@@ -106,7 +124,7 @@ func (t *talker) next(records int) message {
 	}
 	t.number += uint32(n)
 	l := &t.lives[len(t.lives)-1]
-	m := message{payload: b, life: len(t.lives) - 1, first: l.units, units: n, at: int64(export)}
+	m := message{payload: b, life: len(t.lives) - 1, first: l.units, units: n, sets: dataSets, at: int64(export)}
 	l.units += n
 	return m
 }
@@ -114,6 +132,7 @@ func (t *talker) next(records int) message {
 // through takes down that a datagram is let through.
 func (t *talker) through(m message) {
 	t.sent++
+	t.sets += uint64(m.sets)
 	for i := range m.units {
 		t.lives[m.life].came[m.first+i]++
 	}

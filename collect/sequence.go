@@ -11,7 +11,8 @@ type mark struct {
 	hasExport bool
 	datagrams bool   // the protocol counts datagrams; false: records
 	none      bool   // the protocol has no sequence numbers
-	held      bool   // it is a set that was held, and has been counted but for its records
+	// held is of a set that was held: its datagram has been counted but for that.
+	held *heldDatagram
 	sets      []byte // of NetFlow v9 and IPFIX
 }
 
@@ -103,7 +104,7 @@ const (
 	maxGap          = 1 << 20 // units that can be lost together
 	rateDatagrams   = 1 << 16 // and as many more for each second of silence
 	rateRecords     = 1 << 20
-	minHoles        = 8       // remembered of one life, without asking for memory
+	minHoles        = 8 // remembered of one life, without asking for memory
 	maxHoles        = 512
 	holeOctets      = 24
 
@@ -419,8 +420,8 @@ func (s *sequence) doubt(l *life, at uint64) {
 	}
 }
 
-// found takes records of a datagram observed before that could be counted only
-// now.
+// found takes records that could be counted only now, of a datagram observed
+// before; number is that of the first of them.
 func (s *sequence) found(number, units uint32) {
 	l := &s.now
 	if past := &s.past; past.started() && l.at(number) < l.first && past.at(number) <= past.next && past.at(number) >= past.first {
@@ -429,24 +430,14 @@ func (s *sequence) found(number, units uint32) {
 	if units == 0 || !l.started() {
 		return
 	}
-	s.balance.Received += uint64(units)
 	at, left := l.at(number), uint64(units)
-	for i := 0; i < len(l.holes) && left > 0; {
-		h := l.holes[i]
-		from := max(h.from, at)
-		if !h.unknown || from >= h.to {
-			i++
-			continue
-		}
-		n := s.fill(l, from, min(h.to, from+left))
-		left -= n
-		at = from + n
-		i = 0
-	}
-	if l.blind && left > 0 && l.at(number) >= l.blindAt {
-		s.balance.Announced += left
-		l.next += left
-		left = 0
+	end := at + left
+	s.balance.Received += left
+	left -= s.fill(l, at, end)
+	if l.blind && at >= l.blindAt && at <= l.next && end > l.next {
+		s.balance.Announced += end - l.next
+		left -= end - l.next
+		l.next = end
 	}
 	if n := min(l.forgotten, left); n > 0 {
 		l.forgotten -= n

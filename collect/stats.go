@@ -291,7 +291,7 @@ func (d *Decoder) observe(e *exporter, dom *domain, s *scratch) bool {
 	}
 	dom.seen = max(dom.seen, s.mark.received)
 	dom.counts.Add(&s.counts)
-	if s.mark.held {
+	if s.mark.held != nil {
 		d.found(dom, s)
 	} else {
 		dom.seq.observe(&s.mark, s.units, s.known)
@@ -307,7 +307,8 @@ func (d *Decoder) found(dom *domain, s *scratch) {
 	if s.mark.datagrams {
 		return
 	}
-	dom.seq.found(s.mark.number, s.units)
+	dom.seq.found(s.mark.number+s.mark.held.units, s.units)
+	s.mark.held.units += s.units
 	given := dom.given(&d.hold)
 	if given.kept-given.expired-given.evicted == dom.counts.HeldDecoded+dom.counts.HeldEvicted {
 		lost := given.lost() + dom.counts.HeldEvicted
