@@ -271,6 +271,9 @@ func (d *Decoder) byPort(e *exporter, dom *domain, port uint16, m *mark) *domain
 	if other := dom.others[port]; other != nil {
 		return other
 	}
+	if dom.port.Load() == int32(port) { // another worker was here
+		return dom
+	}
 	returned := dom.displacedPort == int32(port)
 	if dom.port.Load() == noPort || !returned && dom.seq.continues(m, m.blank()) || len(dom.others) >= d.cfg.MaxPorts || !d.account(e, dom, domainOctets) {
 		// The run of numbers begins here, not when the datagram has been decoded:

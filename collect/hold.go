@@ -131,14 +131,25 @@ func (q *hold) init(octets, exporterOctets int64, age time.Duration) {
 func (q *hold) keep(h *heldSet, body []byte) (there bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	// The set counts before the template is looked for: a worker that has just
+	// stored it, and sees that none are held, has been in time for this one.
+	q.sets.Add(1)
+	there, kept := q.add(h, body)
+	if !kept {
+		q.sets.Add(-1)
+	}
+	return there
+}
+
+func (q *hold) add(h *heldSet, body []byte) (there, kept bool) {
 	if h.dom.program(h.id) != nil {
 		h.dom.heldCounts.kept++
-		return true
+		return true, false
 	}
 	size := heldOctets + int64(len(body))
 	if size > q.maxExporterOctets || h.e.forgotten.Load() || h.dom.forgotten.Load() {
 		h.dom.heldCounts.refused++
-		return false
+		return false, false
 	}
 	for h.e.heldOctets+size > q.maxExporterOctets {
 		q.evict(h.e.held.oldest)
@@ -160,17 +171,11 @@ func (q *hold) keep(h *heldSet, body []byte) (there bool) {
 	}
 	waiting.last = h
 	h.dom.held[h.id] = waiting
-	q.count(h, 1)
+	q.octets += size
+	h.e.heldOctets += size
 	h.dom.heldCounts.kept++
 	q.schedule()
-	return false
-}
-
-// count adds n sets like h, or takes them away.
-func (q *hold) count(h *heldSet, n int64) {
-	q.octets += n * h.size()
-	h.e.heldOctets += n * h.size()
-	q.sets.Add(n)
+	return false, true
 }
 
 // schedule says when there is something to do next.
@@ -214,7 +219,9 @@ func (q *hold) giveUp(h *heldSet) {
 func (q *hold) unlink(h *heldSet) {
 	q.age.remove(h, linksOfAll)
 	h.e.held.remove(h, linksOfExporter)
-	q.count(h, -1)
+	q.octets -= h.size()
+	h.e.heldOctets -= h.size()
+	q.sets.Add(-1)
 }
 
 // expire gives up what has waited for too long.
