@@ -101,6 +101,11 @@ func (b *Broker) open() error {
 		ClusterID:         b.cfg.ClusterID,
 		ProducerExpiry:    b.cfg.ProducerIDExpiration,
 		RetentionInterval: b.cfg.RetentionCheckInterval,
+		CleanerInterval:   b.cfg.CompactionInterval,
+		CleanerMapBytes:   b.cfg.CompactionMemory,
+		CleanerRate:       max(b.cfg.CompactionRate, 0),
+		DiskReserve:       max(b.cfg.DiskReserve, 0),
+		DiskBudget:        max(b.cfg.DiskBudget, 0),
 		FileDeleteDelay:   max(b.cfg.FileDeleteDelay, 0),
 		Logger:            b.log,
 	})

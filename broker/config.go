@@ -84,6 +84,11 @@ type Config struct {
 
 	RetentionCheckInterval time.Duration // log.retention.check.interval.ms
 	FileDeleteDelay        time.Duration // log.segment.delete.delay.ms; below 0 removes at once
+	CompactionInterval     time.Duration // log.cleaner.backoff.ms: how often to look for topics to compact
+	CompactionMemory       int64         // log.cleaner.dedupe.buffer.size: bytes for keys while a partition is compacted
+	CompactionRate         int64         // log.cleaner.io.max.bytes.per.second: read and written by compaction; below 0 is no limit
+	DiskReserve            int64         // bytes of the file system that records leave free: produce is refused first; below 0 is none
+	DiskBudget             int64         // bytes all partitions together may take before produce is refused; below 0 is no limit
 	ProducerIDExpiration   time.Duration // producer.id.expiration.ms
 
 	MaxConnections      int           // open connections at the same time; more are closed as they come
@@ -128,6 +133,11 @@ func DefaultConfig() Config {
 		MaxMessageBytes:                1<<20 + 12,
 		RetentionCheckInterval:         5 * time.Minute,
 		FileDeleteDelay:                time.Minute,
+		CompactionInterval:             15 * time.Second,
+		CompactionMemory:               16 << 20,
+		CompactionRate:                 -1,
+		DiskReserve:                    64 << 20,
+		DiskBudget:                     -1,
 		ProducerIDExpiration:           24 * time.Hour,
 		MaxConnections:                 4096,
 		MaxConnectionsPerIP:            math.MaxInt32,
@@ -180,6 +190,11 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.MaxMessageBytes, d.MaxMessageBytes)
 	orDefault(&c.RetentionCheckInterval, d.RetentionCheckInterval)
 	orDefault(&c.FileDeleteDelay, d.FileDeleteDelay)
+	orDefault(&c.CompactionInterval, d.CompactionInterval)
+	orDefault(&c.CompactionMemory, d.CompactionMemory)
+	orDefault(&c.CompactionRate, d.CompactionRate)
+	orDefault(&c.DiskReserve, d.DiskReserve)
+	orDefault(&c.DiskBudget, d.DiskBudget)
 	orDefault(&c.ProducerIDExpiration, d.ProducerIDExpiration)
 	orDefault(&c.MaxConnections, d.MaxConnections)
 	orDefault(&c.MaxConnectionsPerIP, d.MaxConnectionsPerIP)
@@ -246,6 +261,8 @@ func (c *Config) check() error {
 		within("MaxRequestBytes", c.MaxRequestBytes, 1024, math.MaxInt32),
 		within("MaxMessageBytes", c.MaxMessageBytes, 61, min(c.MaxRequestBytes, math.MaxInt32)),
 		within("RetentionCheckInterval", c.RetentionCheckInterval, time.Millisecond, century),
+		within("CompactionInterval", c.CompactionInterval, time.Millisecond, century),
+		within("CompactionMemory", c.CompactionMemory, 1<<10, math.MaxInt64),
 		within("ProducerIDExpiration", c.ProducerIDExpiration, time.Millisecond, century),
 		within("MaxConnectionsPerIP", c.MaxConnectionsPerIP, 1, math.MaxInt32),
 		within("MaxConnections", c.MaxConnections, 1, math.MaxInt32),

@@ -94,7 +94,7 @@ func (gs *groups) remember(group string, records []record) (logged, error) {
 		return logged{}, err
 	}
 	batch := appendBatch(nil, records, time.Now().UnixMilli())
-	info, err := l.Append(batch, commitlog.AppendOptions{})
+	info, err := l.Append(batch, commitlog.AppendOptions{UseReserve: true}) // so that a full disk can be drained
 	if err != nil {
 		return logged{}, err
 	}

@@ -84,6 +84,19 @@ type Stats struct {
 
 	UncleanStart bool // the last stop was not in order, so the logs were recovered
 	Offline      bool // an fsync was not answered: nothing more is written
+	Disk         DiskStats
+}
+
+// DiskStats says how the disk of the data directory stands, and what compaction did on it.
+type DiskStats struct {
+	Free, Total int64 // bytes of the file system; math.MaxInt64 where it does not say
+	Full        bool  // produce is refused for want of room: DiskReserve or DiskBudget
+
+	Refused         uint64 // batches, for that
+	Compactions     uint64 // of partitions, that came to an end
+	CompactErrors   uint64 // that did not
+	CompactedInput  uint64 // bytes read for it
+	CompactedOutput uint64 // bytes written by it
 }
 
 // RequestStats counts the requests of one API key.
@@ -154,6 +167,12 @@ func (b *Broker) Stats() Stats {
 		Errors:               make(map[int16]uint64),
 		UncleanStart:         !b.dir.WasClean(),
 		Offline:              b.dir.Err() != nil,
+	}
+	st := b.dir.Stats()
+	s.Disk = DiskStats{
+		Free: st.Free, Total: st.Total, Full: st.Full, Refused: uint64(st.RefusedFull),
+		Compactions: uint64(st.Compactions), CompactErrors: uint64(st.CompactErrors),
+		CompactedInput: uint64(st.CompactedInput), CompactedOutput: uint64(st.CompactedOutput),
 	}
 	for key := range b.apis {
 		if api := b.apis[key]; api != nil {

@@ -28,7 +28,8 @@ func defaultBrokerOptions() *brokerOptions {
 	cfg := broker.DefaultConfig()
 	cfg.Listen = defaultBroker
 	cfg.DataDir = "tributary-data"
-	cfg.RetentionBytes = 0 // written as 0 is no limit, where the broker's zero is its default
+	// Written as 0 is no limit, where the broker's zero is its default.
+	cfg.RetentionBytes, cfg.DiskBudget, cfg.CompactionRate = 0, 0, 0
 	return &brokerOptions{
 		cfg: cfg, durability: cfg.Durability.String(), autoCreate: !cfg.DisableAutoCreate, security: defaultSecurityOptions(),
 	}
@@ -65,6 +66,11 @@ func (o *brokerOptions) register(fs *pflag.FlagSet, prefix string) {
 	durationVar(fs, &c.HandshakeTimeout, prefix+"handshake-timeout", 100*time.Millisecond, time.Hour, "time for a TLS handshake and authentication together")
 	durationVar(fs, &c.OffsetsRetention, prefix+"offsets-retention", time.Minute, maxDuration, "keep the offsets of an empty group this long")
 	durationVar(fs, &c.GroupInitialRebalanceDelay, prefix+"rebalance-delay", 0, time.Minute, "wait for further members before the first rebalance of a group")
+	sizeVar(fs, &c.DiskReserve, prefix+"disk-reserve", 0, maxInt64, "refuse records that would leave less than this free on the disk; 0 refuses none")
+	sizeVar(fs, &c.DiskBudget, prefix+"disk-budget", 0, maxInt64, "refuse records when all partitions together would take more; 0 is no limit")
+	durationVar(fs, &c.CompactionInterval, prefix+"compaction-interval", time.Millisecond, 24*time.Hour, "look for compacted topics that are due this often")
+	sizeVar(fs, &c.CompactionMemory, prefix+"compaction-memory", 1<<10, 1<<40, "memory for the keys of a partition while it is compacted; more keys take several passes")
+	sizeVar(fs, &c.CompactionRate, prefix+"compaction-rate", 0, maxInt64, "bytes that compaction may read and write a second; 0 is no limit")
 	durationVar(fs, &c.FileDeleteDelay, prefix+"file-delete-delay", 0, time.Hour, "remove files this long after their records are gone")
 	durationVar(fs, &c.RetentionCheckInterval, prefix+"retention-check-interval", time.Second, 24*time.Hour, "look for expired segments this often")
 }
@@ -100,6 +106,11 @@ func (o *brokerOptions) config() (broker.Config, error) {
 	}
 	if c.FileDeleteDelay == 0 {
 		c.FileDeleteDelay = -1
+	}
+	for _, v := range []*int64{&c.DiskReserve, &c.DiskBudget, &c.CompactionRate} {
+		if *v == 0 {
+			*v = -1
+		}
 	}
 	return c, c.Validate()
 }

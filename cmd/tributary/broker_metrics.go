@@ -40,6 +40,11 @@ var (
 	brokerPartitions  = brokerDesc("partitions", "Partitions of all topics.")
 	brokerUnclean     = brokerDesc("unclean_start", "1 when the last stop was not in order.")
 	brokerOffline     = brokerDesc("offline", "1 when the disk did not answer an fsync: nothing more is written.")
+	brokerDiskFree    = brokerDesc("disk_free_bytes", "Bytes free on the file system of the data directory.")
+	brokerDiskFull    = brokerDesc("disk_full", "1 while records are refused for want of room.")
+	brokerDiskRefused = brokerDesc("disk_refused_total", "Batches refused for want of room.")
+	brokerCompactions = brokerDesc("compactions_total", "Compactions of partitions, by result.", "result")
+	brokerCompacted   = brokerDesc("compaction_bytes_total", "Bytes that compaction read and wrote.", "direction")
 	brokerGroups      = brokerDesc("groups", "Consumer groups, by state.", "state")
 	brokerMembers     = brokerDesc("group_members", "Members of all consumer groups.")
 
@@ -60,6 +65,7 @@ func (c brokerCollector) Describe(d chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		brokerConnections, brokerAccepted, brokerClosed, brokerAuth, brokerUnsupported, brokerPanics, brokerIn, brokerOut, brokerInFlight,
 		brokerWaiting, brokerRequests, brokerSeconds, brokerErrors, brokerPartitions, brokerUnclean, brokerOffline, brokerGroups,
+		brokerDiskFree, brokerDiskFull, brokerDiskRefused, brokerCompactions, brokerCompacted,
 		brokerMembers, quotaRate, quotaThrottled, topicMessagesIn, topicBytesIn, topicBytesOut, topicRejected, topicDuplicates, topicSize, topicMessages,
 		topicPartitions,
 	} {
@@ -95,6 +101,15 @@ func (c brokerCollector) Collect(m chan<- prometheus.Metric) {
 	gauge(brokerPartitions, float64(s.Partitions))
 	gauge(brokerUnclean, flag(s.UncleanStart))
 	gauge(brokerOffline, flag(s.Offline))
+	if s.Disk.Total < maxInt64 {
+		gauge(brokerDiskFree, float64(s.Disk.Free))
+	}
+	gauge(brokerDiskFull, flag(s.Disk.Full))
+	counter(brokerDiskRefused, float64(s.Disk.Refused))
+	counter(brokerCompactions, float64(s.Disk.Compactions), "ok")
+	counter(brokerCompactions, float64(s.Disk.CompactErrors), "error")
+	counter(brokerCompacted, float64(s.Disk.CompactedInput), "read")
+	counter(brokerCompacted, float64(s.Disk.CompactedOutput), "written")
 	for _, r := range s.Requests {
 		counter(brokerRequests, float64(r.Count), r.Name)
 		counter(brokerSeconds, r.Time.Seconds(), r.Name)

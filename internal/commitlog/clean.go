@@ -304,6 +304,13 @@ func (w *cleanedSegment) flush() error {
 // cleanGroup writes what stays of some segments into one that takes their place.
 func (d *Dir) cleanGroup(c *cleanRange, i, j int, f *batchFilter) error {
 	l := c.log
+	size := int64(0)
+	for _, s := range c.segments[i:j] {
+		size += s.size.Load()
+	}
+	if free, _ := d.Space(); free-d.cfg.DiskReserve < size {
+		return fmt.Errorf("%w: %d bytes free, %d may be needed", ErrNoRoom, free, size)
+	}
 	list, err := l.abortedBetween(c.bases[i], c.bases[j])
 	if err != nil {
 		return err

@@ -123,6 +123,9 @@ type DirConfig struct {
 	FileDeleteDelay   time.Duration // between taking a segment out of the log and removing its files; 0 removes at once
 	FlushLanes        int           // logs that are being flushed at the same time, at most; 0 is 4
 
+	DiskReserve int64 // bytes of the file system that appends leave free, but for those with UseReserve; 0 is none
+	DiskBudget  int64 // bytes that all logs together may take before appends are refused; 0 is no limit
+
 	CleanerInterval time.Duration // log.cleaner.backoff.ms: how often to look for logs to compact; 0 is 15 s, below 0 leaves it to Compact
 	CleanerMapBytes int64         // log.cleaner.dedupe.buffer.size: memory for keys, at most; a log with more takes several passes. 0 is 16 MiB
 	CleanerRate     int64         // log.cleaner.io.max.bytes.per.second: bytes that compaction reads and writes a second; 0 is no limit

@@ -31,6 +31,7 @@ type Dir struct {
 	retainMu  sync.Mutex // one round of retention at a time
 	cleanMu   sync.Mutex // one round of compaction at a time
 	pace      pace       // of compaction
+	room      room
 
 	idMu   sync.Mutex
 	nextID int64

@@ -24,6 +24,8 @@ var (
 	ErrCoordinatorFenced = errors.New("transaction coordinator fenced")
 	// ErrOffsetOutOfRange: an offset below the log start or beyond the log end.
 	ErrOffsetOutOfRange = errors.New("offset out of range")
+	// ErrNoRoom: an append that would have touched DiskReserve or passed DiskBudget.
+	ErrNoRoom = errors.New("no room on the disk")
 	// ErrOffline: an fsync of the data directory did not succeed, so nothing more is written to it.
 	ErrOffline = errors.New("data directory offline")
 	// ErrClosed: the log or its directory was closed, or the log deleted.

@@ -221,7 +221,7 @@ func TestDumpCompacted(t *testing.T) {
 		}
 	}
 	records := regexp.MustCompile(`(?m)^\| offset: (\d+) `).FindAllStringSubmatch(out, -1)
-	if n := len(regexp.MustCompile(`\b\d+:(key |marker)`).FindAllString(want, -1)); n == 0 || n != len(records) {
+	if n := len(regexp.MustCompile(`\b\d+:(key |marker|end=)`).FindAllString(want, -1)); n == 0 || n != len(records) {
 		t.Errorf("%d records, want %d: %.500s", len(records), n, want)
 	}
 	dump("--files", globbed(t, dir, "state", ".index"), "--index-sanity-check")

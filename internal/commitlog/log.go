@@ -214,6 +214,7 @@ func (l *Log) fail(err error) {
 type AppendOptions struct {
 	AllowControl       bool // control batches: transaction markers
 	AllowTransactional bool // transactional batches, of a producer the caller knows to be in a transaction
+	UseReserve         bool // what DiskReserve and DiskBudget keep from others, for what makes it possible to go on
 }
 
 // AppendInfo says where batches went.
@@ -232,13 +233,16 @@ type AppendInfo struct {
 // its producer succeeds again without being written. Nothing is flushed yet on return: see [Log.NotifyFlushed].
 //
 // Errors: ErrCorrupt, ErrUnsupportedFormat, ErrTooLarge, ErrInvalidRecord, ErrInvalidTimestamp, ErrOutOfOrderSequence,
-// ErrInvalidProducerEpoch, ErrInvalidTxnState, ErrCoordinatorFenced, ErrOffline, ErrClosed, or what the file system said,
+// ErrInvalidProducerEpoch, ErrInvalidTxnState, ErrCoordinatorFenced, ErrNoRoom, ErrOffline, ErrClosed, or what the file system said,
 // after which the log is as it was before.
 func (l *Log) Append(b []byte, o AppendOptions) (AppendInfo, error) {
 	cfg := l.cfg.Load()
 	set, err := checkBatches(b, cfg, o)
 	if err == nil && cfg.Compact {
 		err = checkKeys(b)
+	}
+	if err == nil && !o.UseReserve {
+		err = l.dir.admit(int64(len(b)))
 	}
 	if err != nil {
 		l.dir.counters.refused.Add(1)

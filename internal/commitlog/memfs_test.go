@@ -384,6 +384,16 @@ func (m *memFS) setGate(held bool) {
 	}
 }
 
+// Space says what is left, and that the disk has a gigabyte.
+func (m *memFS) Space(string) (free, total int64, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.space < 0 {
+		return 1 << 30, 1 << 30, nil
+	}
+	return m.space, 1 << 30, nil
+}
+
 // set changes the faults.
 func (m *memFS) set(f func()) {
 	m.mu.Lock()

@@ -24,6 +24,10 @@ type Stats struct {
 	RetiredSegments int64 // removed by retention
 	RetiredBytes    int64
 
+	Free, Total int64 // bytes of the file system, math.MaxInt64 where it does not say
+	Full        bool  // appends are refused for want of room
+	RefusedFull int64 // so many were
+
 	Compactions     int64 // of logs, that came to an end
 	CompactErrors   int64 // that did not
 	CompactedInput  int64 // bytes read for it
@@ -38,6 +42,7 @@ type counters struct {
 	appends, appendedBytes, refused, duplicates, writeErrors atomic.Int64
 	flushes, flushErrors, flushNanos, rolls                  atomic.Int64
 	retired, retiredBytes                                    atomic.Int64
+	refusedFull                                              atomic.Int64
 	cleanings, cleanErrors, cleanedIn, cleanedOut            atomic.Int64
 	recoveredLogs, recoveredBatches, cutBytes                atomic.Int64
 }
@@ -62,6 +67,8 @@ func (d *Dir) Stats() Stats {
 		Rolls:            c.rolls.Load(),
 		RetiredSegments:  c.retired.Load(),
 		RetiredBytes:     c.retiredBytes.Load(),
+		Full:             d.Full(),
+		RefusedFull:      c.refusedFull.Load(),
 		Compactions:      c.cleanings.Load(),
 		CompactErrors:    c.cleanErrors.Load(),
 		CompactedInput:   c.cleanedIn.Load(),
@@ -70,6 +77,7 @@ func (d *Dir) Stats() Stats {
 		RecoveredBatches: c.recoveredBatches.Load(),
 		CutBytes:         c.cutBytes.Load(),
 	}
+	st.Free, st.Total = d.Space()
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	st.Logs = len(d.logs)

@@ -83,7 +83,7 @@ func (m TxnMarker) encode(now time.Time) []byte {
 //
 // Errors: ErrInvalidProducerEpoch, ErrCoordinatorFenced, ErrOffline, ErrClosed, or what the file system said.
 func (l *Log) AppendMarker(m TxnMarker) (AppendInfo, error) {
-	return l.Append(m.encode(time.Now()), AppendOptions{AllowControl: true, AllowTransactional: true})
+	return l.Append(m.encode(time.Now()), AppendOptions{AllowControl: true, AllowTransactional: true, UseReserve: true})
 }
 
 // endedTxn is a transaction whose marker is in the log.
