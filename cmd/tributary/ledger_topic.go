@@ -27,6 +27,7 @@ const ledgerTopic = "ledger"
 // its own: what Kafka does not take in time is left out, and the next rows have it
 // all.
 type ledgerWriter struct {
+	metrics  kafka.ClientMetrics
 	endpoint kafka.Endpoint
 	client   *kgo.Client
 	config   map[string]string // of a topic that is created
@@ -73,6 +74,7 @@ func (l *ledger) addTo(s *service, o *sinkOptions, interval time.Duration, dial 
 	}
 	for _, e := range endpoints {
 		w := &ledgerWriter{endpoint: e, config: kafka.TimeRetention(o.retention, o.retentionBytes, 1), log: s.log}
+		s.clients.addClient(clientName(e, ledgerTopic), &w.metrics)
 		s.group.Add(daemon.Part{
 			Name:  "ledger",
 			Start: func(context.Context) error { return w.open(dial) },
@@ -94,7 +96,7 @@ func (w *ledgerWriter) open(dial kafka.DialFunc) error {
 	}
 	// Ours come last. A row that is lost is in the next.
 	w.client, err = kgo.NewClient(append(opts, kgo.DefaultProduceTopic(ledgerTopic),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0))...)
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0), kgo.WithHooks(&w.metrics))...)
 	if err != nil {
 		return fmt.Errorf("topic %s: %w", ledgerTopic, err)
 	}

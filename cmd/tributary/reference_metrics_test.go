@@ -18,6 +18,7 @@ import (
 	"github.com/tributary-net/tributary/broker"
 	"github.com/tributary-net/tributary/collect"
 	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/internal/kafka"
 	"github.com/tributary-net/tributary/internal/sink"
 	"github.com/tributary-net/tributary/internal/traffic"
 )
@@ -160,9 +161,34 @@ func busyRegistry(t *testing.T) *prometheus.Registry {
 		t.Fatalf("%d datagrams were received", n)
 	}
 
+	var clients kafkaClients
+	for _, s := range sinks {
+		clients.addSink(s)
+	}
+	clients.addClient("consumer", consumed(t, b))
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(brokerCollector{b}, collectCollector{server, decoder}, stateCollector{&stateKeeper{}}, sinkCollector{sinks, spool})
+	r.MustRegister(brokerCollector{b}, collectCollector{server, decoder}, stateCollector{&stateKeeper{}}, sinkCollector{sinks, spool}, kafkaCollector{&clients})
 	return r
+}
+
+// consumed has the metrics of a client that has consumed a record.
+func consumed(t *testing.T, b *broker.Broker) *kafka.ClientMetrics {
+	t.Helper()
+	m := &kafka.ClientMetrics{}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr().String()), kgo.ConsumeTopics("seen"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.WithHooks(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	fetches := cl.PollFetches(t.Context())
+	if err := fetches.Err(); err != nil {
+		t.Fatal(err)
+	}
+	m.Polled(fetches)
+	if s := m.Stats(); s.ConsumedRecords != 1 || s.Connections == 0 || s.BytesIn == 0 || len(s.Lag) != 1 {
+		t.Errorf("of a client that has consumed one record: %+v", s)
+	}
+	return m
 }
 
 // Exporters beyond the bound share one label.

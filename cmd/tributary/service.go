@@ -67,6 +67,7 @@ type service struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	http     *daemon.HTTP
+	clients  kafkaClients // of Kafka, for their metrics
 	group    daemon.Group
 }
 
@@ -79,6 +80,7 @@ func runService(c *cobra.Command, o *serviceOptions, build func(ctx context.Cont
 	ctx, stop := daemon.Signals(c.Context(), log, nil)
 	defer stop()
 	s := &service{log: log, registry: daemon.NewRegistry(versionString())}
+	s.registry.MustRegister(kafkaCollector{&s.clients})
 	s.http = daemon.NewHTTP(o.http, s.registry, log)
 	s.group = daemon.Group{Logger: log, Grace: o.grace}
 	// Operations come first: they are there while everything else starts and

@@ -158,6 +158,7 @@ func (o *sinkOptions) openSinks(s *service, topic string, stdout io.Writer, dial
 		o.spooling.Orphans()
 	}
 	for i, opened := range sinks {
+		s.clients.addSink(opened)
 		s.http.Ready(fmt.Sprintf("to_%d", i), opened.Ready)
 	}
 	s.registry.MustRegister(sinkCollector{sinks, o.spooling})

@@ -92,6 +92,9 @@ func (o *stateOptions) addTo(s *service, decoder *collect.Decoder, endpoint *kaf
 		return nil
 	}
 	s.registry.MustRegister(stateCollector{k})
+	if k.topic != nil {
+		s.clients.addClient(clientName(*endpoint, o.topic), &k.topic.metrics)
+	}
 	s.group.Add(daemon.Part{
 		Name: "exporters",
 		Start: func(context.Context) error {

@@ -22,6 +22,7 @@ import (
 // what other collectors keep there. It knows what the topic says of each key, from
 // what it reads, and writes where its decoder knows better.
 type stateTopic struct {
+	metrics  kafka.ClientMetrics
 	keeper   *stateKeeper
 	name     string
 	endpoint kafka.Endpoint
@@ -83,6 +84,7 @@ func (t *stateTopic) open() error {
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.WithHooks(&t.metrics),
 	)...)
 	if err != nil {
 		return fmt.Errorf("topic %s: %w", t.name, err)
@@ -129,6 +131,7 @@ func (t *stateTopic) follow(ctx context.Context) {
 		if ctx.Err() != nil || fetches.IsClientClosed() {
 			return
 		}
+		t.metrics.Polled(fetches)
 		t.read(fetches)
 		if !first {
 			continue

@@ -123,7 +123,7 @@ func (p *Producer) decide(pt *partition, code int16) {
 	switch v {
 	case accepted:
 		pt.tries, pt.retryAt, pt.troubled = 0, time.Time{}, false
-		p.metrics.sent(b)
+		p.metrics.acknowledged(b)
 		p.settle(b)
 		p.cfg.Delivered(b.flows)
 		p.discard(pt.pop())
@@ -152,7 +152,6 @@ func (p *Producer) trouble(pt *partition, err error) {
 	pt.tries++
 	pt.troubled = true
 	pt.retryAt = time.Now().Add(p.settings.backoff(pt.tries))
-	p.metrics.retries.Add(1)
 	p.tell(err)
 	p.learn()
 }

@@ -104,7 +104,11 @@ func (s *sender) collect() (ready bool, wait time.Duration) {
 			continue
 		}
 		size += len(b.buf) + partitionOverhead
-		b.sent++
+		if b.sent++; b.sent == 1 {
+			p.metrics.sent(b, now)
+		} else {
+			p.metrics.retries.Add(uint64(b.records))
+		}
 		pt.underway = true
 		s.carried = append(s.carried, pt)
 		topic.Partitions = append(topic.Partitions, kmsg.ProduceRequestTopicPartition{Partition: pt.number, Records: b.buf})
@@ -157,18 +161,16 @@ func (p *Producer) numbers(pt *partition, b *batch) bool {
 // send sends the request that was collected and acts on the answer.
 func (s *sender) send() {
 	p := s.p
-	begin := time.Now()
+	p.metrics.requests.Add(1)
 	p.metrics.inflight.Add(1)
 	// Not a retriable request: sending it again is decided here.
 	resp, err := p.client.Broker(int(s.broker)).Request(p.ctx, &s.request)
 	p.metrics.inflight.Add(-1)
-	took := time.Since(begin)
 	if p.ctx.Err() != nil {
 		return // nobody knows, and nobody will
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.metrics.requested(s.carried, took)
 	r, ok := resp.(*kmsg.ProduceResponse)
 	if err != nil || !ok {
 		s.failed(err)
@@ -176,9 +178,7 @@ func (s *sender) send() {
 	}
 	s.tries = 0
 	if r.ThrottleMillis > 0 {
-		throttle := time.Duration(r.ThrottleMillis) * time.Millisecond
-		p.metrics.throttled(throttle)
-		s.until = time.Now().Add(throttle)
+		s.until = time.Now().Add(time.Duration(r.ThrottleMillis) * time.Millisecond)
 	}
 	answers := map[int32]int16{}
 	for i := range r.Topics {

@@ -24,7 +24,7 @@ type kafkaSink struct {
 	producers []*kafka.Producer
 	log       *slog.Logger
 	watch     *kafka.Watch
-	links     links
+	metrics   kafka.ClientMetrics
 	refused   atomic.Uint64
 	acked     atomic.Uint64
 	lost      atomic.Uint64 // found no room in the spool
@@ -91,7 +91,7 @@ func (s *kafkaSink) openProducers(k kafka.Endpoint, cfg Config) error {
 			Refused:    func(flows uint64) { s.refused.Add(flows) },
 			Dropped:    func(flows uint64) { s.lost.Add(flows) },
 			Keyed:      len(s.endpoint.key) > 0,
-			Hooks:      []kgo.Hook{s.watch, &s.links},
+			Hooks:      []kgo.Hook{s.watch, &s.metrics},
 			Logger:     cfg.Logger,
 		}
 		if cfg.Spool != nil {
@@ -160,7 +160,7 @@ func (s *kafkaSink) Ready() error {
 			return err
 		}
 	}
-	if s.links.any() {
+	if s.metrics.Connected() {
 		return nil
 	}
 	return s.watch.Err()
@@ -186,6 +186,20 @@ func (s *kafkaSink) Stats() Stats {
 		st.Written += w.written.Load()
 	}
 	return st
+}
+
+// KafkaStats returns what the clients and producers under a sink have done; false: it
+// has none.
+func KafkaStats(s Sink) (kafka.ClientStats, kafka.ProducerStats, bool) {
+	k, ok := s.(*kafkaSink)
+	if !ok {
+		return kafka.ClientStats{}, kafka.ProducerStats{}, false
+	}
+	var all kafka.ProducerStats
+	for _, p := range k.producers {
+		all.Add(p.Stats())
+	}
+	return k.metrics.Stats(), all, true
 }
 
 // Write is for callers without a handle of their own; they share one.

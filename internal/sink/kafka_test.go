@@ -511,3 +511,32 @@ func TestKafkaCloseWhileAway(t *testing.T) {
 		t.Errorf("account is %+v", st)
 	}
 }
+
+// TestKafkaStats: what a producer counts agrees with what is in Kafka.
+func TestKafkaStats(t *testing.T) {
+	b := openBroker(t)
+	s := open(t, "kafka://"+b.Addr().String()+"/counted?compression.type=lz4&linger.ms=5", config())
+	write(t, s, 2, 20_000)
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, p, ok := sink.KafkaStats(s)
+	if !ok || p.Records != 40_000 || p.RecordsSent != 40_000 || p.Errors+p.Retries+p.Splits != 0 || p.RequestsInFlight != 0 {
+		t.Errorf("%+v", p)
+	}
+	if p.Batches == 0 || p.Requests == 0 || p.Requests > p.Batches || p.Bytes == 0 || p.Bytes*2 > p.Uncompressed || p.QueueTime <= 0 || p.QueueMax <= 0 {
+		t.Errorf("%+v", p)
+	}
+	if p.BufferTotal != 64<<20 || p.BufferAvailable != p.BufferTotal || p.Waiting != 0 {
+		t.Errorf("%+v", p)
+	}
+	if c.Connections == 0 || c.ConnectionsOpened < uint64(c.Connections) || c.BytesOut < p.Bytes || c.BytesIn == 0 {
+		t.Errorf("%+v", c)
+	}
+	if r := c.Requests[kafka.ProduceRequests]; r.Count != p.Requests || r.Time <= 0 || r.Max <= 0 || r.Max > r.Time {
+		t.Errorf("%+v", r)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
