@@ -178,6 +178,26 @@ func guards(id [16]byte) []guard {
 	heartbeat := set(1, kmsg.NewPtrConsumerGroupHeartbeatRequest()).(*kmsg.ConsumerGroupHeartbeatRequest)
 	heartbeat.Group, heartbeat.MemberID, heartbeat.RebalanceTimeoutMillis = "next", "m", 1000
 	heartbeat.SubscribedTopicNames, heartbeat.Topics = []string{"secret"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	initTxn := set(4, kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDRequest)
+	initTxn.TransactionalID, initTxn.TransactionTimeoutMillis = kmsg.StringPtr("x"), 1000
+	findTxn := set(3, kmsg.NewPtrFindCoordinatorRequest()).(*kmsg.FindCoordinatorRequest)
+	findTxn.CoordinatorKey, findTxn.CoordinatorType = "x", 1
+	addPartitions := topical(3, kmsg.NewPtrAddPartitionsToTxnRequest()).(*kmsg.AddPartitionsToTxnRequest)
+	addPartitions.TransactionalID = "x"
+	addOffsets := group(3, kmsg.NewPtrAddOffsetsToTxnRequest()).(*kmsg.AddOffsetsToTxnRequest)
+	addOffsets.TransactionalID = "x"
+	endTxn := set(3, kmsg.NewPtrEndTxnRequest()).(*kmsg.EndTxnRequest)
+	endTxn.TransactionalID = "x"
+	txnCommit := topical(3, kmsg.NewPtrTxnOffsetCommitRequest()).(*kmsg.TxnOffsetCommitRequest)
+	txnCommit.TransactionalID, txnCommit.Group, txnCommit.Generation = "x", "g", -1
+	markers := set(1, kmsg.NewPtrWriteTxnMarkersRequest()).(*kmsg.WriteTxnMarkersRequest)
+	marker := kmsg.NewWriteTxnMarkersRequestMarker()
+	markerTopic := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
+	markerTopic.Topic, markerTopic.Partitions = secret, []int32{0}
+	marker.Topics = append(marker.Topics, markerTopic)
+	markers.Markers = append(markers.Markers, marker)
+	describeTxn := set(0, kmsg.NewPtrDescribeTransactionsRequest()).(*kmsg.DescribeTransactionsRequest)
+	describeTxn.TransactionalIDs = []string{"x"}
 	commit := topical(5, kmsg.NewPtrOffsetCommitRequest()).(*kmsg.OffsetCommitRequest)
 	commit.Group, commit.Generation = "g", -1
 	fetchOffset := topical(5, kmsg.NewPtrOffsetFetchRequest()).(*kmsg.OffsetFetchRequest)
@@ -261,6 +281,15 @@ func guards(id [16]byte) []guard {
 		{group(3, kmsg.NewPtrLeaveGroupRequest()), 30, []string{"group:g:READ"}},
 		{group(3, kmsg.NewPtrSyncGroupRequest()), 30, []string{"group:g:READ"}},
 		{group(4, kmsg.NewPtrDescribeGroupsRequest()), 30, []string{"group:g:DESCRIBE"}},
+		{initTxn, 53, []string{"transactional_id:x:WRITE"}},
+		{findTxn, 53, []string{"transactional_id:x:DESCRIBE or transactional_id:x:WRITE"}},
+		{addPartitions, 53, []string{"transactional_id:x:WRITE", "topic:secret:WRITE"}},
+		{addOffsets, 53, []string{"transactional_id:x:WRITE", "group:g:READ"}},
+		{endTxn, 53, []string{"transactional_id:x:WRITE"}},
+		{txnCommit, 53, []string{"transactional_id:x:WRITE", "group:g:READ", "topic:secret:READ"}},
+		{markers, 31, []string{"cluster:kafka-cluster:CLUSTER_ACTION or cluster:kafka-cluster:ALTER"}},
+		{topical(0, kmsg.NewPtrDescribeProducersRequest()), 29, []string{"topic:secret:READ"}},
+		{describeTxn, 53, []string{"transactional_id:x:DESCRIBE or transactional_id:x:WRITE"}},
 		{heartbeat, 30, []string{"group:next:READ", "topic:secret:DESCRIBE"}},
 		{group(1, kmsg.NewPtrConsumerGroupDescribeRequest()), 30, []string{"group:g:DESCRIBE"}},
 		{group(2, kmsg.NewPtrDeleteGroupsRequest()), 30, []string{"group:g:DELETE"}},
@@ -296,7 +325,7 @@ func guards(id [16]byte) []guard {
 }
 
 // unguarded are served to everybody who is let in; what some of them tell is filtered.
-var unguarded = []int16{16, 17, 18, 36, 60}
+var unguarded = []int16{16, 17, 18, 36, 60, 66}
 
 // TestGuards sends every kind of request without a right, and with each right that should do.
 func TestGuards(t *testing.T) {

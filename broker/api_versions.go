@@ -3,7 +3,7 @@ package broker
 import "github.com/twmb/franz-go/pkg/kmsg"
 
 // ApiVersions (key 18), versions 0 to 4. KIP-35, KIP-511 (client software, a version-0 answer to a version that is too new),
-// KIP-584 (features; this broker has none).
+// KIP-584 (features: groups of KIP-848, transactions of KIP-890).
 func apiVersionsAPI() api {
 	return api{key: 18, min: 0, max: 4, outline: "string@3 string@3", serve: serveApiVersions, refuse: refuseApiVersions}
 }
@@ -12,9 +12,21 @@ func serveApiVersions(rq *request, _ kmsg.Request) error {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.ApiKeys = rq.broker().advertised()
 	resp.FinalizedFeaturesEpoch = 0
+	for _, f := range features {
+		s, l := kmsg.NewApiVersionsResponseSupportedFeature(), kmsg.NewApiVersionsResponseFinalizedFeature()
+		s.Name, s.MaxVersion = f.name, f.level
+		l.Name, l.MinVersionLevel, l.MaxVersionLevel = f.name, f.level, f.level
+		resp.SupportedFeatures, resp.FinalizedFeatures = append(resp.SupportedFeatures, s), append(resp.FinalizedFeatures, l)
+	}
 	rq.respond(resp)
 	return nil
 }
+
+// features are those of Kafka that clients ask for by name; their levels are fixed.
+var features = []struct {
+	name  string
+	level int16
+}{{"group.version", 1}, {"transaction.version", 2}}
 
 // refuseApiVersions answers a version that is not served: as version 0, so that the client can read it and choose
 // one that is.

@@ -118,6 +118,10 @@ func (rq *request) mayGroup(op kmsg.ACLOperation, name string) bool {
 	return rq.may(op, kmsg.ACLResourceTypeGroup, name)
 }
 
+func (rq *request) mayTxn(op kmsg.ACLOperation, id string) bool {
+	return rq.may(op, kmsg.ACLResourceTypeTransactionalId, id)
+}
+
 func (rq *request) mayCluster(op kmsg.ACLOperation) bool {
 	return rq.may(op, kmsg.ACLResourceTypeCluster, aclCluster)
 }

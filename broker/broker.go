@@ -23,6 +23,7 @@ type Broker struct {
 	dir         *commitlog.Dir
 	topics      *topics
 	groups      *groups
+	txns        *txns
 	producerIDs producerIDs
 	buffers     *buffers
 	counters    counters
@@ -135,6 +136,9 @@ func (b *Broker) open() error {
 	if b.groups, err = openGroups(b); err != nil {
 		return err
 	}
+	if b.txns, err = openTxns(b); err != nil {
+		return err
+	}
 	for _, l := range b.listeners {
 		b.accept.Go(l.run)
 	}
@@ -230,6 +234,9 @@ func (b *Broker) shutDown() error {
 	b.accept.Wait()
 	if b.groups != nil {
 		b.groups.close()
+	}
+	if b.txns != nil {
+		b.txns.close()
 	}
 	b.buffers.close()
 	b.conns.drain(closeLimit)

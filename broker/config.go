@@ -107,10 +107,15 @@ type Config struct {
 	GroupMaxSize                   int           // group.max.size: members of one group
 	GroupConsumerSessionTimeout    time.Duration // group.consumer.session.timeout.ms, of KIP-848's groups
 	GroupConsumerHeartbeatInterval time.Duration // group.consumer.heartbeat.interval.ms, below the session timeout
-	MaxGroups                      int           // groups with members or committed offsets
-	MaxGroupBytes                  int64         // what members and committed offsets of all groups may take in memory
-	OffsetsRetention               time.Duration // offsets.retention.ms, from when a group is empty; below 0 keeps for ever
-	OffsetsPartitions              int32         // offsets.topic.num.partitions, 1 to 50; only looked at when the topic is created
+	TransactionMaxTimeout          time.Duration // transaction.max.timeout.ms: the longest a producer may ask for
+	TransactionCheckInterval       time.Duration // transaction.abort.timed.out.transaction.cleanup.interval.ms
+	TransactionalIDExpiration      time.Duration // transactional.id.expiration.ms: ids that nobody has used for so long are forgotten
+	MaxTransactionalIDs            int           // transactional ids remembered
+
+	MaxGroups         int           // groups with members or committed offsets
+	MaxGroupBytes     int64         // what members and committed offsets of all groups may take in memory
+	OffsetsRetention  time.Duration // offsets.retention.ms, from when a group is empty; below 0 keeps for ever
+	OffsetsPartitions int32         // offsets.topic.num.partitions, 1 to 50; only looked at when the topic is created
 
 	Logger *slog.Logger // nil: discard
 
@@ -155,6 +160,10 @@ func DefaultConfig() Config {
 		GroupMaxSize:                   5000,
 		GroupConsumerSessionTimeout:    45 * time.Second,
 		GroupConsumerHeartbeatInterval: 5 * time.Second,
+		TransactionMaxTimeout:          15 * time.Minute,
+		TransactionCheckInterval:       10 * time.Second,
+		TransactionalIDExpiration:      7 * 24 * time.Hour,
+		MaxTransactionalIDs:            10_000,
 		MaxGroups:                      10_000,
 		MaxGroupBytes:                  64 << 20,
 		OffsetsRetention:               7 * 24 * time.Hour,
@@ -212,6 +221,10 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.GroupMaxSize, d.GroupMaxSize)
 	orDefault(&c.GroupConsumerSessionTimeout, d.GroupConsumerSessionTimeout)
 	orDefault(&c.GroupConsumerHeartbeatInterval, d.GroupConsumerHeartbeatInterval)
+	orDefault(&c.TransactionMaxTimeout, d.TransactionMaxTimeout)
+	orDefault(&c.TransactionCheckInterval, d.TransactionCheckInterval)
+	orDefault(&c.TransactionalIDExpiration, d.TransactionalIDExpiration)
+	orDefault(&c.MaxTransactionalIDs, d.MaxTransactionalIDs)
 	orDefault(&c.MaxGroups, d.MaxGroups)
 	orDefault(&c.MaxGroupBytes, d.MaxGroupBytes)
 	orDefault(&c.OffsetsRetention, d.OffsetsRetention)
@@ -280,6 +293,10 @@ func (c *Config) check() error {
 		within("GroupMaxSize", c.GroupMaxSize, 1, math.MaxInt32),
 		within("GroupConsumerSessionTimeout", c.GroupConsumerSessionTimeout, 2*time.Millisecond, math.MaxInt32*time.Millisecond),
 		within("GroupConsumerHeartbeatInterval", c.GroupConsumerHeartbeatInterval, time.Millisecond, c.GroupConsumerSessionTimeout-1),
+		within("TransactionMaxTimeout", c.TransactionMaxTimeout, time.Millisecond, math.MaxInt32*time.Millisecond),
+		within("TransactionCheckInterval", c.TransactionCheckInterval, time.Millisecond, century),
+		within("TransactionalIDExpiration", c.TransactionalIDExpiration, time.Millisecond, century),
+		within("MaxTransactionalIDs", c.MaxTransactionalIDs, 1, math.MaxInt32),
 		within("MaxGroups", c.MaxGroups, 1, math.MaxInt32),
 		within("MaxGroupBytes", c.MaxGroupBytes, 1<<10, math.MaxInt64),
 		within("OffsetsPartitions", c.OffsetsPartitions, 1, 50),

@@ -75,6 +75,10 @@ func TestConfig(t *testing.T) {
 		"GroupMaxSize":                   func(c *broker.Config) { c.GroupMaxSize = -1 },
 		"GroupConsumerSessionTimeout":    func(c *broker.Config) { c.GroupConsumerSessionTimeout = -1 },
 		"GroupConsumerHeartbeatInterval": func(c *broker.Config) { c.GroupConsumerHeartbeatInterval = time.Hour },
+		"TransactionMaxTimeout":          func(c *broker.Config) { c.TransactionMaxTimeout = -1 },
+		"TransactionCheckInterval":       func(c *broker.Config) { c.TransactionCheckInterval = -1 },
+		"TransactionalIDExpiration":      func(c *broker.Config) { c.TransactionalIDExpiration = -1 },
+		"MaxTransactionalIDs":            func(c *broker.Config) { c.MaxTransactionalIDs = -1 },
 		"MaxGroups":                      func(c *broker.Config) { c.MaxGroups = -1 },
 		"MaxGroupBytes":                  func(c *broker.Config) { c.MaxGroupBytes = 1 },
 		"OffsetsPartitions":              func(c *broker.Config) { c.OffsetsPartitions = 51 },
@@ -117,13 +121,12 @@ func TestAdvertised(t *testing.T) {
 		t.Errorf("coordinator: %+v", r)
 	}
 	find.CoordinatorType = 1
-	if r := c.request(find).(*kmsg.FindCoordinatorResponse).Coordinators[0]; r.ErrorCode != 53 {
+	if r := c.request(find).(*kmsg.FindCoordinatorResponse).Coordinators[0]; r.ErrorCode != 0 || r.NodeID != 7 {
 		t.Errorf("coordinator of transactions: %+v", r)
 	}
-	init := kmsg.NewPtrInitProducerIDRequest()
-	init.TransactionalID = kmsg.StringPtr("x")
-	if r := c.request(init).(*kmsg.InitProducerIDResponse); r.ErrorCode != 53 {
-		t.Errorf("transactional id: %+v", r)
+	find.CoordinatorType = 2
+	if r := c.request(find).(*kmsg.FindCoordinatorResponse).Coordinators[0]; r.ErrorCode != 42 {
+		t.Errorf("coordinator of share groups: %+v", r)
 	}
 }
 

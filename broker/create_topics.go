@@ -74,7 +74,7 @@ func (b *Broker) createTopic(rq *request, q *kmsg.CreateTopicsRequestTopic, twic
 	switch {
 	case twice:
 		return nil, nil, refusef(codeInvalidRequest, "topic %s is named twice in one request", q.Topic)
-	case q.Topic == offsetsTopic:
+	case isInternal(q.Topic):
 		return nil, nil, refusef(codeInvalidTopic, "topic %s is the broker's own", q.Topic)
 	case len(q.ReplicaAssignment) > 0 && (q.NumPartitions != -1 || q.ReplicationFactor != -1):
 		return nil, nil, refusef(codeInvalidRequest, "topic %s: numbers beside an assignment must be -1", q.Topic)

@@ -28,6 +28,7 @@ const (
 	codeMessageTooLarge         code = 10
 	codeOffsetMetadataTooLarge  code = 12
 	codeCoordinatorNotAvailable code = 15
+	codeNotEnoughReplicas       code = 19
 	codeInvalidTopic            code = 17
 	codeInvalidRequiredAcks     code = 21
 	codeIllegalGeneration       code = 22
@@ -55,9 +56,13 @@ const (
 	codeOutOfOrderSequence      code = 45
 	codeInvalidProducerEpoch    code = 47
 	codeInvalidTxnState         code = 48
+	codeInvalidProducerIDMap    code = 49
+	codeInvalidTxnTimeout       code = 50
+	codeConcurrentTransactions  code = 51
 	codeCoordinatorFenced       code = 52
 	codeTransactionalIDRefused  code = 53
 	codeSecurityDisabled        code = 54
+	codeOperationNotAttempted   code = 55
 	codeStorageError            code = 56
 	codeLogDirNotFound          code = 57
 	codeAuthenticationFailed    code = 58
@@ -74,10 +79,13 @@ const (
 	codeElectionNotNeeded       code = 84
 	codeNoReassignment          code = 85
 	codeThrottled               code = 89
+	codeUnstableOffsetCommit    code = 88
+	codeProducerFenced          code = 90
 	codeResourceNotFound        code = 91
 	codeDuplicateResource       code = 92
 	codeUnacceptableCredential  code = 93
 	codeUnknownTopicID          code = 100
+	codeTransactionalIDNotFound code = 105
 	codeInconsistentTopicID     code = 103
 	codeFencedMemberEpoch       code = 110
 	codeUnreleasedInstanceID    code = 111

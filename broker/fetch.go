@@ -9,7 +9,7 @@ import (
 	"github.com/tributary-net/tributary/internal/commitlog"
 )
 
-// Fetch (key 1), versions 4 to 18. KIP-98 (isolation level; there are no transactions, so read_committed sees all), KIP-74
+// Fetch (key 1), versions 4 to 18. KIP-98 (isolation level), KIP-74
 // (max bytes), KIP-227 (fetch sessions: answered with session 0, which makes clients name all partitions each time), KIP-320
 // (leader epochs), KIP-392 (rack: there is one replica), KIP-482, KIP-516 (topic ids, v13), KIP-595 (diverging epoch),
 // KIP-903 (replica state, v15: for followers, ignored).
@@ -26,17 +26,18 @@ func fetchAPI() api {
 
 // fetch is one fetch request, from its frame to its answer.
 type fetch struct {
-	rq       *request
-	until    time.Time
-	minBytes int
-	maxBytes int
-	session  int32
-	bad      code // refuses the whole request
-	topics   []fetchTopic
-	parts    []fetchPart // of all topics, in order
-	woken    chan struct{}
-	limit    *limit // of the client's bytes; nil: none
-	time     *limit // of the time spent on it
+	rq        *request
+	until     time.Time
+	minBytes  int
+	maxBytes  int
+	session   int32
+	committed bool // read_committed
+	bad       code // refuses the whole request
+	topics    []fetchTopic
+	parts     []fetchPart // of all topics, in order
+	woken     chan struct{}
+	limit     *limit // of the client's bytes; nil: none
+	time      *limit // of the time spent on it
 }
 
 type fetchTopic struct {
@@ -57,7 +58,8 @@ type fetchPart struct {
 	part     *partition
 	code     code
 	span     commitlog.Span
-	diverges bool // the client's log went another way; where, say endEpoch and end
+	aborted  []commitlog.AbortedTxn // transactions whose records in span read_committed passes over
+	diverges bool                   // the client's log went another way; where, say endEpoch and end
 	endEpoch int32
 	end      int64
 	waiter   waiter
@@ -82,7 +84,7 @@ func (f *fetch) decode() {
 	f.until = f.rq.at.Add(wait)
 	f.minBytes = int(cur.int32())
 	f.maxBytes = min(int(cur.int32()), b.cfg.MaxFetchBytes)
-	cur.int8() // isolation level
+	f.committed = cur.int8() == 1
 	if v >= 7 {
 		f.session = cur.int32()
 		if epoch := cur.int32(); f.session != 0 && epoch > 0 {
@@ -200,7 +202,7 @@ func (f *fetch) read() (got int, settled bool) {
 		limit := min(int(p.maxBytes), f.maxBytes-got)
 		// A partition whose first batch is larger than the limit would stand still for ever; so the first one that has
 		// something gives one batch at least.
-		span, err := p.part.log.Read(p.offset, max(limit, 0), commitlog.ReadOptions{MinOne: got == 0})
+		span, err := p.part.log.Read(p.offset, max(limit, 0), commitlog.ReadOptions{MinOne: got == 0, Committed: f.committed})
 		if err != nil {
 			p.code = logCode(err)
 			if !errors.Is(err, commitlog.ErrOffsetOutOfRange) && !errors.Is(err, commitlog.ErrClosed) {
@@ -209,7 +211,15 @@ func (f *fetch) read() (got int, settled bool) {
 			settled = true
 			continue
 		}
-		p.span = span
+		p.span, p.aborted = span, nil
+		if f.committed && span.Len > 0 {
+			if p.aborted, err = p.part.log.Aborted(p.offset, span.Bound()); err != nil {
+				f.rq.broker().log.Error("read aborted transactions", "topic", p.part.topic.name, "partition", p.index, "offset", p.offset, "err", err)
+				p.span.Release()
+				p.code, settled = logCode(err), true
+				continue
+			}
+		}
 		got += int(span.Len)
 	}
 	return got, settled
@@ -282,6 +292,9 @@ const inline = 16 << 10
 func (f *fetch) write() error {
 	rq, c, v, flexible := f.rq, f.rq.conn, f.rq.version, f.rq.flexible
 	size := 64 + 80*len(f.parts)
+	for i := range f.parts {
+		size += 17 * len(f.parts[i].aborted)
+	}
 	for i := range f.topics {
 		size += 32 + len(f.topics[i].name)
 	}
@@ -354,18 +367,23 @@ type cut struct {
 // appendPart appends a partition up to its records. An empty record set has length 0: librdkafka does not take null.
 func (f *fetch) appendPart(out []byte, p *fetchPart) []byte {
 	v, flexible := f.rq.version, f.rq.flexible
-	watermark, start := int64(-1), int64(-1)
+	watermark, stable, start := int64(-1), int64(-1), int64(-1)
 	if p.part != nil {
-		watermark, start = p.part.log.HighWatermark(), p.part.log.StartOffset()
+		watermark, stable, start = p.part.log.HighWatermark(), p.part.log.LastStableOffset(), p.part.log.StartOffset()
 	}
 	out = appendInt32(out, p.index)
 	out = appendInt16(out, f.rq.code(p.code))
 	out = appendInt64(out, watermark)
-	out = appendInt64(out, watermark) // last stable offset: no transaction is open
+	out = appendInt64(out, stable)
 	if v >= 5 {
 		out = appendInt64(out, start)
 	}
-	out = appendArrayLen(out, flexible, 0) // aborted transactions
+	out = appendArrayLen(out, flexible, len(p.aborted))
+	for _, a := range p.aborted {
+		out = appendInt64(out, a.ProducerID)
+		out = appendInt64(out, a.FirstOffset)
+		out = appendTags(out, flexible)
+	}
 	if v >= 11 {
 		out = appendInt32(out, -1) // preferred read replica
 	}

@@ -3,7 +3,7 @@ package broker
 import "github.com/twmb/franz-go/pkg/kmsg"
 
 // FindCoordinator (key 10), versions 0 to 6. KIP-98 (key types), KIP-482, KIP-699 (several keys). There is one broker, so it
-// is every group's coordinator; transactions and share groups have none.
+// coordinates every group and transaction; share groups have no coordinator.
 func findCoordinatorAPI() api {
 	return api{
 		key: 10, min: 0, max: 6, serve: serveFindCoordinator,
@@ -32,17 +32,24 @@ func serveFindCoordinator(rq *request, m kmsg.Request) error {
 		case req.CoordinatorType == coordinatesGroups && !rq.mayGroup(kmsg.ACLOperationDescribe, key):
 			rc.ErrorCode = rq.code(codeGroupAuthorization)
 			rc.ErrorMessage = kmsg.StringPtr("Group authorization failed.")
-		case req.CoordinatorType == coordinatesTransactions:
+		case req.CoordinatorType == coordinatesTransactions && !rq.mayTxn(kmsg.ACLOperationDescribe, key):
 			rc.ErrorCode = rq.code(codeTransactionalIDRefused)
-			rc.ErrorMessage = kmsg.StringPtr("this broker has no transactions")
-		case req.CoordinatorType != coordinatesGroups:
+			rc.ErrorMessage = kmsg.StringPtr("Transactional Id authorization failed.")
+		case req.CoordinatorType != coordinatesGroups && req.CoordinatorType != coordinatesTransactions:
 			rc.ErrorCode = rq.code(codeInvalidRequest)
-			rc.ErrorMessage = kmsg.StringPtr("this broker coordinates consumer groups only")
+			rc.ErrorMessage = kmsg.StringPtr("this broker coordinates consumer groups and transactions")
+		case key == "" && req.CoordinatorType == coordinatesTransactions:
+			rc.ErrorCode = rq.code(codeInvalidRequest)
+			rc.ErrorMessage = kmsg.StringPtr("a transactional id must have a name")
 		case key == "":
 			rc.ErrorCode = rq.code(codeInvalidGroupID)
 			rc.ErrorMessage = kmsg.StringPtr("a group must have a name")
 		default:
-			if _, err := b.topics.ensure(offsetsTopic); err != nil {
+			internal := offsetsTopic
+			if req.CoordinatorType == coordinatesTransactions {
+				internal = txnTopic
+			}
+			if _, err := b.topics.ensure(internal); err != nil {
 				rc.ErrorCode = rq.code(codeCoordinatorNotAvailable)
 				rc.ErrorMessage = text(err)
 				break

@@ -61,7 +61,8 @@ type group struct {
 	timerRun     uint64                 // tells a timer that was stopped too late
 	saving       bool                   // the leader's assignment is on its way to the disk
 	offsets      map[topicPartition]committed
-	consumer     *consumerGroup // of a group of KIP-848, else nil
+	consumer     *consumerGroup                         // of a group of KIP-848, else nil
+	txnOffsets   map[int64]map[topicPartition]committed // by producer id, of transactions that are not over
 }
 
 // member is one member of a group.

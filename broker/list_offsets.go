@@ -6,7 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ListOffsets (key 2), versions 0 to 11. KIP-79 (by time), KIP-207 and KIP-320 (leader epochs), KIP-734 (max timestamp),
+// ListOffsets (key 2), versions 0 to 11. KIP-98 (isolation level), KIP-79 (by time), KIP-207 and KIP-320 (leader epochs), KIP-734 (max timestamp),
 // KIP-405 (tiered storage: there is none), KIP-1005, KIP-1023.
 //
 // Whoever asks may have written with acks=1 or 0 just before, so the answer waits for the flush of what is in the log.
@@ -70,7 +70,7 @@ func (b *Broker) listOffsets(rq *request, req *kmsg.ListOffsetsRequest, denied m
 		rt.Topic = req.Topics[i].Topic
 		t := b.topics.get(rt.Topic)
 		for j := range req.Topics[i].Partitions {
-			rp := b.listOffset(t, &req.Topics[i].Partitions[j], denied[rt.Topic])
+			rp := b.listOffset(t, &req.Topics[i].Partitions[j], denied[rt.Topic], req.IsolationLevel == 1)
 			rq.code(code(rp.ErrorCode))
 			if rq.version == 0 && rp.ErrorCode == 0 {
 				rp.OldStyleOffsets = []int64{}
@@ -85,7 +85,7 @@ func (b *Broker) listOffsets(rq *request, req *kmsg.ListOffsetsRequest, denied m
 	return resp
 }
 
-func (b *Broker) listOffset(t *topic, q *kmsg.ListOffsetsRequestTopicPartition, denied bool) kmsg.ListOffsetsResponseTopicPartition {
+func (b *Broker) listOffset(t *topic, q *kmsg.ListOffsetsRequestTopicPartition, denied, committed bool) kmsg.ListOffsetsResponseTopicPartition {
 	r := kmsg.NewListOffsetsResponseTopicPartition()
 	r.Partition, r.Timestamp, r.Offset, r.LeaderEpoch = q.Partition, -1, -1, -1
 	if denied {
@@ -107,6 +107,9 @@ func (b *Broker) listOffset(t *topic, q *kmsg.ListOffsetsRequestTopicPartition, 
 	switch q.Timestamp {
 	case listLatest:
 		r.Offset, r.LeaderEpoch = p.log.HighWatermark(), p.epoch
+		if committed {
+			r.Offset = p.log.LastStableOffset()
+		}
 	case listEarliest, listEarliestLocal:
 		r.Offset, r.LeaderEpoch = p.log.StartOffset(), p.epoch
 	case listMaxTimestamp:

@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// OffsetFetch (key 9), versions 0 to 10. KIP-211, KIP-320, KIP-447 (require stable: nothing is ever unstable here), KIP-482,
+// OffsetFetch (key 9), versions 0 to 10. KIP-211, KIP-320, KIP-447 (require stable), KIP-482,
 // KIP-709 (several groups, v8), KIP-848 (v9: members name their epoch), KIP-516 (topic ids, v10).
 func offsetFetchAPI() api {
 	return api{
@@ -35,7 +35,7 @@ func serveOffsetFetch(rq *request, m kmsg.Request) error {
 		groups = []kmsg.OffsetFetchRequestGroup{one}
 	}
 	for i := range groups {
-		resp.Groups = append(resp.Groups, rq.fetchOffsets(&groups[i]))
+		resp.Groups = append(resp.Groups, rq.fetchOffsets(&groups[i], req.RequireStable))
 	}
 	if rq.version <= 7 {
 		g := &resp.Groups[0]
@@ -57,7 +57,7 @@ func serveOffsetFetch(rq *request, m kmsg.Request) error {
 }
 
 // fetchOffsets answers for one group; no topics means all it has.
-func (rq *request) fetchOffsets(q *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+func (rq *request) fetchOffsets(q *kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
 	b := rq.broker()
 	rg := kmsg.NewOffsetFetchResponseGroup()
 	rg.Group = q.Group
@@ -65,7 +65,7 @@ func (rq *request) fetchOffsets(q *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 		rg.ErrorCode = rq.code(codeGroupAuthorization)
 		return rg
 	}
-	offsets := make(map[topicPartition]committed)
+	offsets, unstable := make(map[topicPartition]committed), make(map[topicPartition]bool)
 	refused := codeNone
 	_, c := b.groups.with(q.Group, false, func(g *group) {
 		if g.consumer != nil && (q.MemberID != nil || q.MemberEpoch >= 0) {
@@ -81,6 +81,11 @@ func (rq *request) fetchOffsets(q *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 			}
 		}
 		maps.Copy(offsets, g.offsets)
+		for _, held := range g.txnOffsets {
+			for tp := range held {
+				unstable[tp] = stable
+			}
+		}
 	})
 	if c == codeNone {
 		c = refused
@@ -117,7 +122,9 @@ func (rq *request) fetchOffsets(q *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 			rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = partition, -1, -1, kmsg.StringPtr("")
 			rp.ErrorCode = rq.code(unknown)
-			if c, ok := offsets[topicPartition{name, partition}]; ok && unknown == codeNone {
+			if unstable[topicPartition{name, partition}] && unknown == codeNone {
+				rp.ErrorCode = rq.code(codeUnstableOffsetCommit)
+			} else if c, ok := offsets[topicPartition{name, partition}]; ok && unknown == codeNone {
 				rp.Offset, rp.LeaderEpoch, rp.Metadata = c.offset, c.epoch, &c.metadata
 			}
 			rt.Partitions = append(rt.Partitions, rp)

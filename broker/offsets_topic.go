@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/binary"
 	"fmt"
 	"time"
 	"unicode/utf16"
@@ -87,6 +88,15 @@ type logged struct {
 // wait calls f when the records are durable. It must not be called with a group's lock held, which f may want.
 func (l logged) wait(f func(error)) { l.log.NotifyFlushed(l.last, f) }
 
+// partitionOf is the partition of the offsets topic that keeps a group.
+func (gs *groups) partitionOf(group string) (topicPartition, error) {
+	l, err := gs.offsetsLog(group)
+	if err != nil {
+		return topicPartition{}, err
+	}
+	return topicPartition{offsetsTopic, l.Partition()}, nil
+}
+
 // remember appends records of one group.
 func (gs *groups) remember(group string, records []record) (logged, error) {
 	l, err := gs.offsetsLog(group)
@@ -116,16 +126,34 @@ func (gs *groups) replay() error {
 }
 
 func (gs *groups) replayLog(l *commitlog.Log) error {
+	skipped, err := replayBatches(l, func(b []byte) error {
+		if !transactional(b) {
+			return readBatch(b, gs.replayRecord)
+		}
+		if producerID, commit, ok := readMarker(b); ok && binary.BigEndian.Uint16(b[batchAttrsAt:])&attrControl != 0 {
+			gs.endTxn(l.Partition(), producerID, commit)
+			return nil
+		}
+		producerID := int64(binary.BigEndian.Uint64(b[batchProducerAt:]))
+		return readBatch(b, func(offset int64, r record) { gs.replayHeld(producerID, offset, r) })
+	})
+	if skipped > 0 {
+		gs.b.log.Warn("batches of the offsets topic cannot be read", "topic", offsetsTopic, "partition", l.Partition(), "batches", skipped)
+	}
+	return err
+}
+
+// replayBatches calls f for every batch of a log, and counts those it could not make out.
+func replayBatches(l *commitlog.Log, f func(batch []byte) error) (skipped int, err error) {
 	const window = 1 << 20
 	var buf []byte
-	skipped := 0
 	for offset := l.StartOffset(); offset < l.EndOffset(); {
 		span, err := l.Read(offset, window, commitlog.ReadOptions{MinOne: true, Uncommitted: true})
 		if err != nil {
-			return err
+			return skipped, err
 		}
 		if span.Empty() {
-			return nil // a gap up to the end
+			return skipped, nil // a gap up to the end
 		}
 		if int64(cap(buf)) < span.Len {
 			buf = make([]byte, span.Len)
@@ -134,7 +162,7 @@ func (gs *groups) replayLog(l *commitlog.Log) error {
 		_, err = span.ReadAt(buf, 0)
 		span.Release()
 		if err != nil {
-			return err
+			return skipped, err
 		}
 		next := offset
 		for rest := buf; len(rest) >= batchHeader; {
@@ -142,47 +170,62 @@ func (gs *groups) replayLog(l *commitlog.Log) error {
 			if size < batchHeader || size > len(rest) {
 				break
 			}
-			if err := readBatch(rest[:size], gs.replayRecord); err != nil {
+			if f(rest[:size]) != nil {
 				skipped++
 			}
 			next = batchEnd(rest)
 			rest = rest[size:]
 		}
 		if next <= offset {
-			return fmt.Errorf("%w at %d", errBadBatch, offset)
+			return skipped, fmt.Errorf("%w at %d", errBadBatch, offset)
 		}
 		offset = next
 	}
-	if skipped > 0 {
-		gs.b.log.Warn("batches of the offsets topic cannot be read", "topic", offsetsTopic, "partition", l.Partition(), "batches", skipped)
+	return skipped, nil
+}
+
+// replayHeld takes in an offset of a transaction whose end is further on, or to come.
+func (gs *groups) replayHeld(producerID, offset int64, r record) {
+	if group, tp, c, ok := readOffset(offset, r); ok && r.value != nil {
+		gs.replayGroup(group).holdOffset(producerID, tp, c)
 	}
-	return nil
+}
+
+// readOffset takes a record of a committed offset apart; without a value it is a tombstone.
+func readOffset(offset int64, r record) (group string, tp topicPartition, c committed, ok bool) {
+	k := kmsg.NewOffsetCommitKey()
+	if kind := recordKind(r.key); kind != 0 && kind != 1 || k.ReadFrom(r.key) != nil {
+		return "", tp, c, false
+	}
+	tp = topicPartition{k.Topic, k.Partition}
+	if r.value == nil {
+		return k.Group, tp, c, true
+	}
+	v := kmsg.NewOffsetCommitValue()
+	if v.ReadFrom(r.value) != nil {
+		return "", tp, c, false
+	}
+	c = committed{offset: v.Offset, epoch: v.LeaderEpoch, metadata: v.Metadata, at: v.CommitTimestamp, logged: offset}
+	if v.Version < 3 {
+		c.epoch = -1
+	}
+	return k.Group, tp, c, true
 }
 
 // replayRecord takes one record in. Kinds of keys that other versions of Kafka write are passed over.
 func (gs *groups) replayRecord(offset int64, r record) {
 	switch kind := recordKind(r.key); kind {
 	case 0, 1:
-		k := kmsg.NewOffsetCommitKey()
-		if k.ReadFrom(r.key) != nil {
-			return
-		}
-		tp := topicPartition{k.Topic, k.Partition}
-		if r.value == nil {
-			if g := gs.byID[k.Group]; g != nil {
+		group, tp, c, ok := readOffset(offset, r)
+		switch {
+		case !ok:
+		case r.value != nil:
+			gs.replayGroup(group).setOffset(tp, c)
+		default:
+			if g := gs.byID[group]; g != nil {
 				g.dropOffset(tp)
 			}
-			return
 		}
-		v := kmsg.NewOffsetCommitValue()
-		if v.ReadFrom(r.value) != nil {
-			return
-		}
-		c := committed{offset: v.Offset, epoch: v.LeaderEpoch, metadata: v.Metadata, at: v.CommitTimestamp, logged: offset}
-		if v.Version < 3 {
-			c.epoch = -1
-		}
-		gs.replayGroup(k.Group).setOffset(tp, c)
 	case 2:
 		k := kmsg.NewGroupMetadataKey()
 		if k.ReadFrom(r.key) != nil {

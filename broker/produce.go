@@ -11,7 +11,8 @@ import (
 	"github.com/tributary-net/tributary/internal/commitlog"
 )
 
-// Produce (key 0), versions 3 to 13. KIP-98 (idempotence; no transactions yet), KIP-467 (error messages), KIP-482, KIP-516
+// Produce (key 0), versions 3 to 13. KIP-98 (idempotence, transactions), KIP-890 (v12: a
+// partition joins a transaction by being written to), KIP-467 (error messages), KIP-482, KIP-516
 // (topic ids, v13).
 //
 // Versions 0 to 2 are advertised and refused: they carry message formats of before Kafka 0.11, but librdkafka takes their
@@ -52,7 +53,7 @@ func (p *production) done(pos int, err error) {
 // each. The walk along the outline has found the body whole, so that nothing is appended of one that is not.
 func serveProduce(rq *request, _ kmsg.Request) error {
 	cur := cursor{b: rq.body}
-	cur.str(rq.flexible) // transactional id: the batches say it too, and the log refuses them
+	txnID := cur.str(rq.flexible)
 	acks := cur.int16()
 	cur.int32() // timeout: there is nobody else to wait for
 	topics := max(cur.arrayLen(rq.flexible, 1), 0)
@@ -86,7 +87,7 @@ func serveProduce(rq *request, _ kmsg.Request) error {
 			cur.tags(rq.flexible)
 			r := produced{code: unknown, base: -1, appendTime: -1, start: -1}
 			if t != nil {
-				r = produceTo(t, index, records, acks)
+				r = produceTo(rq, t, index, records, acks, txnID)
 			}
 			out = appendInt32(out, index)
 			pos := len(out)
@@ -94,6 +95,9 @@ func serveProduce(rq *request, _ kmsg.Request) error {
 			refused = refused || r.code != codeNone
 			if acks == -1 && r.code == codeNone {
 				flushes = append(flushes, flushWait{r.log, r.last, pos})
+				if r.joined.log != nil {
+					flushes = append(flushes, flushWait{r.joined.log, r.joined.last, pos})
+				}
 			}
 		}
 		cur.tags(rq.flexible)
@@ -136,6 +140,7 @@ type produced struct {
 	text       string
 	log        *commitlog.Log
 	last       int64
+	joined     logged // what let the partition into a transaction
 }
 
 // append writes it as the answer has it, the partition's number excepted.
@@ -153,7 +158,7 @@ func (r *produced) append(out []byte, rq *request) []byte {
 	return appendTags(out, rq.flexible)
 }
 
-func produceTo(t *topic, index int32, records []byte, acks int16) produced {
+func produceTo(rq *request, t *topic, index int32, records []byte, acks int16, txnID []byte) produced {
 	r := produced{base: -1, appendTime: -1, start: -1}
 	c := &t.counters
 	c.produceRequests.Add(1)
@@ -170,7 +175,17 @@ func produceTo(t *topic, index int32, records []byte, acks int16) produced {
 		c.produceRejected.Add(1)
 		return r
 	}
-	info, err := part.log.Append(records, commitlog.AppendOptions{})
+	var o commitlog.AppendOptions
+	if transactional(records) {
+		var in *txn
+		if in, r.joined, r.code = rq.broker().txns.admit(rq, string(txnID), topicPartition{t.name, index}, records); r.code != codeNone {
+			c.produceRejected.Add(1)
+			return r
+		}
+		defer in.mu.RUnlock()
+		o.AllowTransactional = true
+	}
+	info, err := part.log.Append(records, o)
 	if err != nil {
 		c.produceRejected.Add(1)
 		r.code, r.text = logCode(err), err.Error()

@@ -229,7 +229,7 @@ func effectiveConfig(c *Config, name string, configs map[string]string) commitlo
 			key.apply(&lc, v)
 		}
 	}
-	if name == offsetsTopic {
+	if isInternal(name) {
 		lc.Compact = true
 		lc.MaxMessageBytes = max(lc.MaxMessageBytes, c.MaxRequestBytes) // a group's assignment is one record
 		lc.MaxMessageBytes = min(lc.MaxMessageBytes, int(lc.SegmentBytes))

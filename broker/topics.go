@@ -18,6 +18,9 @@ import (
 // offsetsTopic is Kafka's name for the topic that keeps committed offsets and group metadata.
 const offsetsTopic = "__consumer_offsets"
 
+// isInternal says whether a topic is one in which the broker keeps its own state.
+func isInternal(name string) bool { return name == offsetsTopic || name == txnTopic }
+
 // topic is one topic. What can change in it is replaced as a whole.
 type topic struct {
 	name     string
@@ -264,7 +267,7 @@ func openTopics(live *liveConfig, dir *commitlog.Dir, meta *metadataFile) (*topi
 
 // install makes the logs of a topic that are not there, and enters it.
 func (ts *topics) install(name string, id [16]byte, st storedTopic) (*topic, error) {
-	t := &topic{name: name, id: id, internal: name == offsetsTopic}
+	t := &topic{name: name, id: id, internal: isInternal(name)}
 	t.configs.Store(&st.Configs)
 	parts, err := ts.openPartitions(t, nil, st)
 	if err != nil {
@@ -361,7 +364,7 @@ func (ts *topics) ensure(name string) (*topic, error) {
 	}
 	var configs map[string]string
 	partitions := ts.cfg.DefaultPartitions
-	if name == offsetsTopic {
+	if isInternal(name) {
 		partitions = ts.cfg.OffsetsPartitions
 		configs = map[string]string{"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "104857600"}
 	}

@@ -54,6 +54,12 @@ func (h header) lastOffset() int64    { return h.baseOffset() + int64(h.lastDelt
 func (h header) baseTimestamp() int64 { return int64(binary.BigEndian.Uint64(h[posBaseTimestamp:])) }
 func (h header) maxTimestamp() int64  { return int64(binary.BigEndian.Uint64(h[posMaxTimestamp:])) }
 func (h header) producerID() int64    { return int64(binary.BigEndian.Uint64(h[posProducerID:])) }
+
+// unsequenced says whether a coordinator wrote the batch in a producer's name, outside the producer's own sequence.
+func (h header) unsequenced() bool {
+	return h.baseSequence() == -1 && h.transactional() && !h.control()
+}
+
 func (h header) producerEpoch() int16 { return int16(binary.BigEndian.Uint16(h[posProducerEpoch:])) }
 func (h header) baseSequence() int32  { return int32(binary.BigEndian.Uint32(h[posBaseSequence:])) }
 func (h header) count() int32         { return int32(binary.BigEndian.Uint32(h[posRecordCount:])) }
@@ -149,7 +155,7 @@ func checkHeader(h header, o AppendOptions) error {
 		return fmt.Errorf("%w: timestamp type is the log's to set", ErrInvalidTimestamp)
 	case h.producerID() < -1,
 		h.producerID() >= 0 && h.producerEpoch() < 0,
-		h.producerID() >= 0 && h.baseSequence() < 0 && !h.control():
+		h.producerID() >= 0 && h.baseSequence() < 0 && !h.control() && !(o.Unsequenced && h.unsequenced()):
 		return fmt.Errorf("%w: producer id %d, epoch %d, sequence %d", ErrInvalidRecord, h.producerID(), h.producerEpoch(), h.baseSequence())
 	case h.producerID() == -1 && h.transactional():
 		return fmt.Errorf("%w: transactional batch without a producer id", ErrInvalidRecord)

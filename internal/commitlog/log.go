@@ -215,6 +215,7 @@ type AppendOptions struct {
 	AllowControl       bool // control batches: transaction markers
 	AllowTransactional bool // transactional batches, of a producer the caller knows to be in a transaction
 	UseReserve         bool // what DiskReserve and DiskBudget keep from others, for what makes it possible to go on
+	Unsequenced        bool // such batches with base sequence -1, which a coordinator writes in a producer's name
 }
 
 // AppendInfo says where batches went.

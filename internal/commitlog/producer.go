@@ -88,6 +88,9 @@ func (ps *producers) check(h header) (duplicate bool, was sentBatch, err error) 
 		}
 		return false, sentBatch{}, nil
 	}
+	if h.unsequenced() {
+		return false, sentBatch{}, nil
+	}
 	first, last := h.baseSequence(), addSequence(h.baseSequence(), h.lastDelta())
 	if h.producerEpoch() > p.epoch {
 		if first != 0 {
@@ -159,6 +162,9 @@ func (ps *producers) note(h header, body []byte, now time.Time) {
 	}
 	if h.transactional() && p.txnFirst < 0 {
 		ps.setOpen(p, h.baseOffset())
+	}
+	if h.unsequenced() {
+		return
 	}
 	p.push(sentBatch{
 		lastSequence: addSequence(h.baseSequence(), h.lastDelta()),

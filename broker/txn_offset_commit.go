@@ -1,0 +1,177 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tributary-net/tributary/internal/commitlog"
+)
+
+// TxnOffsetCommit (key 28), versions 0 to 5. KIP-98, KIP-320 (leader epochs), KIP-447 (members, v3), KIP-482, KIP-890 (v5: the
+// group's partition joins the transaction by itself). Answered when flushed; the offsets count once the transaction is committed.
+func txnOffsetCommitAPI() api {
+	return api{
+		key: 28, min: 0, max: 5, serve: serveTxnOffsetCommit,
+		outline: "string string int64 int16 int32@3 string@3 string@3 [ string [ int32 int64 int32@2 string ] ]",
+	}
+}
+
+func serveTxnOffsetCommit(rq *request, m kmsg.Request) error {
+	req := m.(*kmsg.TxnOffsetCommitRequest)
+	b := rq.broker()
+	now := time.Now().UnixMilli()
+	resp := kmsg.NewPtrTxnOffsetCommitResponse()
+	commits := make(map[topicPartition]committed)
+	for i := range req.Topics {
+		q := &req.Topics[i]
+		rt := kmsg.NewTxnOffsetCommitResponseTopic()
+		rt.Topic = q.Topic
+		t, unknown := rq.permit(kmsg.ACLOperationRead, b.topics.get(q.Topic), []byte(q.Topic), codeUnknownTopicOrPartition)
+		for j := range q.Partitions {
+			qp := &q.Partitions[j]
+			rp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+			rp.Partition = qp.Partition
+			c := committed{offset: qp.Offset, epoch: qp.LeaderEpoch, at: now}
+			if qp.Metadata != nil {
+				c.metadata = *qp.Metadata
+			}
+			if rq.version < 2 {
+				c.epoch = -1
+			}
+			switch {
+			case t == nil:
+				rp.ErrorCode = int16(unknown)
+			case t.partition(qp.Partition) == nil:
+				rp.ErrorCode = int16(codeUnknownTopicOrPartition)
+			case len(c.metadata) > maxOffsetMetadata:
+				rp.ErrorCode = int16(codeOffsetMetadataTooLarge)
+			default:
+				commits[topicPartition{t.name, qp.Partition}] = c
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	done := func(c code) {
+		for i := range resp.Topics {
+			for j := range resp.Topics[i].Partitions {
+				rp := &resp.Topics[i].Partitions[j]
+				if rp.ErrorCode == 0 || c == codeTransactionalIDRefused || c == codeGroupAuthorization {
+					rp.ErrorCode = int16(c)
+				}
+				rq.code(code(rp.ErrorCode))
+			}
+		}
+		rq.respond(resp)
+	}
+	switch {
+	case req.Group == "":
+		done(codeInvalidGroupID)
+	case !rq.mayTxn(kmsg.ACLOperationWrite, req.TransactionalID):
+		done(codeTransactionalIDRefused)
+	case !rq.mayGroup(kmsg.ACLOperationRead, req.Group):
+		done(codeGroupAuthorization)
+	case len(commits) == 0:
+		done(codeNone)
+	default:
+		l, c := b.commitInTxn(rq, req, commits)
+		answerWhenLogged(l, c, done)
+	}
+	return nil
+}
+
+// commitInTxn writes offsets as a part of a transaction.
+func (b *Broker) commitInTxn(rq *request, req *kmsg.TxnOffsetCommitRequest, commits map[topicPartition]committed) (l logged, c code) {
+	if rq.version < 3 {
+		req.Generation, req.MemberID, req.InstanceID = -1, "", nil
+	}
+	tp, err := b.groups.partitionOf(req.Group)
+	if err != nil {
+		return l, codeCoordinatorNotAvailable
+	}
+	// What lets the partition in is on the disk before these offsets are: both are waited for, and a start finds what came
+	// between.
+	if rq.version >= 5 {
+		if _, c := b.txns.addTo(req.TransactionalID, req.ProducerID, req.ProducerEpoch, true, tp); c != codeNone {
+			return l, c
+		}
+	}
+	b.txns.mu.Lock()
+	t := b.txns.byID[req.TransactionalID]
+	b.txns.mu.Unlock()
+	if t == nil {
+		return l, codeInvalidProducerIDMap
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if c := t.check(req.ProducerID, req.ProducerEpoch, codeInvalidProducerEpoch); c != codeNone {
+		return l, c
+	}
+	if t.state != kmsg.TransactionStateOngoing || !t.partitions[tp] {
+		return l, codeInvalidTxnState
+	}
+	known, refused := b.groups.with(req.Group, req.Generation < 0, func(g *group) {
+		if c = g.mayCommitInTxn(req); c != codeNone {
+			return
+		}
+		records := make([]record, 0, len(commits))
+		size := 0
+		for tp, commit := range commits {
+			size += commit.size(tp)
+			records = append(records, offsetRecord(g.id, tp, &commit))
+		}
+		if !b.groups.room(size) {
+			c = codeInvalidCommitSize
+			return
+		}
+		log, err := b.groups.offsetsLog(g.id)
+		if err == nil {
+			var info commitlog.AppendInfo
+			batch := appendTxnBatch(nil, records, time.Now().UnixMilli(), req.ProducerID, req.ProducerEpoch)
+			info, err = log.Append(batch, commitlog.AppendOptions{AllowTransactional: true, Unsequenced: true})
+			l = logged{log, info.BaseOffset, info.LastOffset}
+		}
+		if err != nil {
+			b.log.Error("offsets not saved", "group", g.id, "err", err)
+			l, c = logged{}, logCode(err)
+			return
+		}
+		for tp, commit := range commits {
+			commit.logged = l.last
+			g.holdOffset(req.ProducerID, tp, commit)
+		}
+	})
+	if !known && refused == codeNone {
+		refused = codeIllegalGeneration
+	}
+	if refused != codeNone {
+		c = refused
+	}
+	return l, c
+}
+
+// mayCommitInTxn says whether a locked group takes a commit from who says to be a member, or from anybody who does not.
+func (g *group) mayCommitInTxn(req *kmsg.TxnOffsetCommitRequest) code {
+	if req.Generation < 0 && req.MemberID == "" && req.InstanceID == nil {
+		return codeNone
+	}
+	if g.consumer != nil {
+		switch m := g.consumer.members[req.MemberID]; {
+		case m == nil:
+			return codeUnknownMemberID
+		case m.epoch != req.Generation:
+			return codeIllegalGeneration
+		}
+		return codeNone
+	}
+	m, c := g.find(req.MemberID, req.InstanceID)
+	switch {
+	case c != codeNone:
+		return c
+	case req.Generation != g.generation:
+		return codeIllegalGeneration
+	}
+	g.alive(m)
+	return codeNone
+}
