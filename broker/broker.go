@@ -28,8 +28,11 @@ type Broker struct {
 	buffers     *buffers
 	counters    counters
 
-	live   *liveConfig
-	users  *users
+	live  *liveConfig
+	users *users
+
+	authTrouble trouble
+
 	acls   *acls // nil: everybody may do everything
 	quotas *quotas
 

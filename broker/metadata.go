@@ -120,6 +120,9 @@ func (c *conn) advertised() (host string, port int32) {
 	}
 	addr := c.nc.LocalAddr()
 	if tcp, ok := addr.(*net.TCPAddr); ok {
+		if name := c.session.dialled; name != "" {
+			return name, int32(tcp.Port) // which is what the broker's certificate is for
+		}
 		return (&net.IPAddr{IP: tcp.IP, Zone: tcp.Zone}).String(), int32(tcp.Port)
 	}
 	if tcp, ok := c.b.Addr().(*net.TCPAddr); ok && !tcp.IP.IsUnspecified() {

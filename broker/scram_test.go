@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"strings"
 	"testing"
+	"time"
 )
 
 // LookAtCertificates has a listener look at its files for every connection.
@@ -148,5 +149,25 @@ func TestBadCertificates(t *testing.T) {
 		t.Error("opened without a certificate")
 	} else if !strings.Contains(err.Error(), "SSL") {
 		t.Errorf("the listener is not named: %v", err)
+	}
+}
+
+// TestTrouble logs what repeats once a minute.
+func TestTrouble(t *testing.T) {
+	var tr trouble
+	now := time.Now()
+	if _, due := tr.due(now); !due {
+		t.Error("not at the beginning")
+	}
+	for second := 1; second < 60; second++ {
+		if _, due := tr.due(now.Add(time.Duration(second) * time.Second)); due {
+			t.Errorf("again after %d s", second)
+		}
+	}
+	if unsaid, due := tr.due(now.Add(time.Minute)); !due || unsaid != 59 {
+		t.Errorf("after a minute: %v, %d unsaid", due, unsaid)
+	}
+	if unsaid, due := tr.due(now.Add(2 * time.Minute)); !due || unsaid != 0 {
+		t.Errorf("after two: %v, %d unsaid", due, unsaid)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,13 @@ func addrOf(b *broker.Broker, listener string) string {
 		}
 	}
 	return ""
+}
+
+// portOf is the port of an address.
+func portOf(addr string) int {
+	_, port, _ := net.SplitHostPort(addr)
+	n, _ := strconv.Atoi(port)
+	return n
 }
 
 // clientAt makes a client of one listener.
@@ -343,6 +351,18 @@ func TestClientCertificates(t *testing.T) {
 			t.Errorf("%s: %v", test.listener, err)
 		}
 	}
+	// Who dials by name is told to come back by name, for a certificate is checked against it.
+	port := strconv.Itoa(portOf(addrOf(b, "none")))
+	cl, err := kgo.NewClient(kgo.SeedBrokers("localhost:"+port), kgo.DialTLSConfig(without))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	brokers, err := kadm.NewClient(cl).ListBrokers(deadline(t))
+	if err != nil || len(brokers) != 1 || brokers[0].Host != "localhost" || strconv.Itoa(int(brokers[0].Port)) != port {
+		t.Errorf("brokers: %+v, %v", brokers, err)
+	}
+
 	// One that does not know the broker's issuer stays away by itself.
 	if err := enter(t, b, "none", kgo.DialTLSConfig(other.client(nil))); err == nil {
 		t.Error("a certificate of another authority was taken")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,6 +18,7 @@ type session struct {
 
 	principal string // as ACLs have it: User:alice
 	host      string // the client's address, without the port
+	dialled   string // the broker's name as the client knows it, told in the TLS handshake
 
 	trusted bool      // within the process: everything is allowed
 	pending bool      // it has to authenticate before anything else
@@ -90,6 +92,7 @@ func (c *conn) handshake() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHandshake, err)
 	}
+	c.session.dialled = t.ConnectionState().ServerName
 	if certs := t.ConnectionState().PeerCertificates; len(certs) > 0 {
 		name, err := distinguishedName(certs[0])
 		var user string
@@ -123,7 +126,11 @@ func (c *conn) authenticate(token []byte) ([]byte, error) {
 	answer, done, err := s.exchange.next(token)
 	if err != nil {
 		c.b.counters.authFailed.Add(1)
-		c.b.log.Debug("authentication fails", "peer", c.nc.RemoteAddr().String(), "mechanism", s.mechanism, "user", s.exchange.user(), "err", err)
+		if unsaid, due := c.b.authTrouble.due(time.Now()); due {
+			user := s.exchange.user()
+			c.b.log.Warn("authentication fails", "peer", c.nc.RemoteAddr().String(), "mechanism", s.mechanism, "user", user[:min(len(user), 64)],
+				"unsaid", unsaid, "err", err)
+		}
 		s.failed = true
 		c.pause(authenticationDelay)
 		return nil, err
@@ -146,6 +153,25 @@ func (c *conn) serveToken(token []byte) (*request, error) {
 	}
 	rq.answerWith(append(c.b.buffers.get(4 + len(answer))[:4], answer...))
 	return rq, nil
+}
+
+// trouble that repeats is logged once a minute.
+type trouble struct {
+	mu     sync.Mutex
+	said   time.Time
+	unsaid int
+}
+
+// due says whether to log now, and how often it was not since the last time.
+func (t *trouble) due(now time.Time) (unsaid int, due bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.said.IsZero() && now.Sub(t.said) < time.Minute {
+		t.unsaid++
+		return 0, false
+	}
+	unsaid, t.said, t.unsaid = t.unsaid, now, 0
+	return unsaid, true
 }
 
 // pause has the reader wait, but not for a broker that closes or a client that is gone.
