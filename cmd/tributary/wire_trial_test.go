@@ -90,10 +90,15 @@ func (tr *trial) open(endpoint string, args ...string) {
 	tr.collector, tr.address = startCollect(tr.t, append([]string{"--workers", fmt.Sprint(tr.workers)}, args...)...)
 }
 
-// begin starts the collector and, when it is ready, the load.
-func (tr *trial) begin(endpoint string, rate float64, args ...string) {
+// begin starts the collector, with a spool or without, and, when it is ready, the load.
+func (tr *trial) begin(endpoint string, rate float64) {
 	tr.t.Helper()
-	tr.open(endpoint, args...)
+	if tr.rng.IntN(2) == 0 {
+		tr.t.Log("with a spool")
+		tr.open(endpoint, "--spool", tr.t.TempDir())
+	} else {
+		tr.open(endpoint)
+	}
 	tr.collector.ready(tr.t)
 	tr.loading = startLoad(tr.t, tr.address, traffic.LoadConfig{Rate: rate, Exporters: 3, Seed: tr.rng.Uint64()})
 }
@@ -146,7 +151,7 @@ func (tr *trial) until(what string, f func() bool) {
 }
 
 // fate is what has become of a destination's records.
-type fate struct{ written, delivered, dropped, refused uint64 }
+type fate struct{ written, delivered, dropped, refused, spooled uint64 }
 
 func (f fate) decided() uint64 { return f.delivered + f.dropped + f.refused }
 
@@ -154,7 +159,10 @@ func (d *destination) fate(m samples) fate {
 	get := func(result string) uint64 {
 		return m.sum("tributary_sink_records_total", `result="`+result+`"`, d.label())
 	}
-	return fate{get("written"), get("delivered"), get("dropped"), get("refused")}
+	return fate{
+		written: get("written"), delivered: get("delivered"), dropped: get("dropped"), refused: get("refused"),
+		spooled: m.sum("tributary_sink_spooled_records", d.label()),
+	}
 }
 
 // account tells how all destinations do.
@@ -280,13 +288,42 @@ func (tr *trial) end(brokers string) {
 // found is what is in a topic, by the numbers of flows.
 type found struct {
 	flows uint64   // different ones
-	where []uint64 // partition and offset of each, plus 1
+	bits  []uint64 // one for each number
+	where []uint64 // partition and offset of each, as long as they are not too many
+}
+
+func (f *found) has(n uint64) bool { return f.bits[n/64]>>(n%64)&1 != 0 }
+
+// add counts a flow.
+func (f *found) add(n uint64, kr *kgo.Record) {
+	f.flows++
+	f.bits[n/64] |= 1 << (n % 64)
+	if f.where != nil {
+		f.where[n] = uint64(kr.Partition)<<48 | uint64(kr.Offset)
+	}
+}
+
+// again says where a flow was before.
+func (f *found) again(n uint64) string {
+	if f.where == nil {
+		return fmt.Sprintf("flow %d again", n)
+	}
+	return fmt.Sprintf("flow %d again, after partition %d, offset %d", n, f.where[n]>>48, f.where[n]&(1<<48-1))
+}
+
+// between counts the flows with numbers from first to before end.
+func (f *found) between(first, end uint64) uint64 {
+	there := uint64(0)
+	for n := first; n < min(end, 64*uint64(len(f.bits))); n++ {
+		there += f.bits[n/64] >> (n % 64) & 1
+	}
+	return there
 }
 
 // readBack reads a topic with a client that knows nothing of the one that wrote it.
 // Every flow may be there once, and in each partition numbers have to grow, all of them
 // or those of each exporter.
-func readBack(t *testing.T, brokers string, d *destination, sent uint64, all bool) found {
+func readBack(t *testing.T, brokers string, d *destination, sent uint64, all bool) *found {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...))
 	if err != nil {
@@ -306,18 +343,19 @@ func readBack(t *testing.T, brokers string, d *destination, sent uint64, all boo
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Offset > 0 {
 			at[o.Partition], end[o.Partition] = kgo.NewOffset().AtStart(), o.Offset
-		} else {
-			t.Errorf("%s: nothing is in partition %d", d.topic, o.Partition)
 		}
 	})
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{d.topic: at})
-	got := found{where: make([]uint64, sent)}
+	got := &found{bits: make([]uint64, sent/64+1)}
+	if sent < 20_000_000 {
+		got.where = make([]uint64, sent)
+	}
 	type line struct{ partition, exporter int32 }
 	last := map[line]uint64{}
 	complaints := 0
-	complain := func(format string, args ...any) {
+	complain := func(kr *kgo.Record, format string, args ...any) {
 		if complaints++; complaints <= 10 {
-			t.Errorf(d.topic+": "+format, args...)
+			t.Errorf("%s: partition %d, offset %d, producer %d epoch %d: %s", d.topic, kr.Partition, kr.Offset, kr.ProducerID, kr.ProducerEpoch, fmt.Sprintf(format, args...))
 		}
 	}
 	for r := new(flow.Record); len(end) > 0; {
@@ -326,7 +364,6 @@ func readBack(t *testing.T, brokers string, d *destination, sent uint64, all boo
 			t.Fatalf("%s: %v", d.topic, err)
 		}
 		fetches.EachRecord(func(kr *kgo.Record) {
-			here := fmt.Sprintf("partition %d, offset %d, producer %d epoch %d", kr.Partition, kr.Offset, kr.ProducerID, kr.ProducerEpoch)
 			if _, err := flow.DecodeAny(kr.Value, r, func(r *flow.Record) error {
 				n := traffic.FlowNumber(r.Addr(flow.SrcAddr), uint16(r.Uint(flow.SrcPort)))
 				in := line{partition: kr.Partition}
@@ -335,29 +372,27 @@ func readBack(t *testing.T, brokers string, d *destination, sent uint64, all boo
 				}
 				switch {
 				case n >= sent:
-					complain("%s: flow %d, which nobody sent", here, n)
+					complain(kr, "flow %d, which nobody sent", n)
 					return nil
-				case got.where[n] != 0:
-					w := got.where[n] - 1
-					complain("%s: flow %d again, after partition %d, offset %d", here, n, w>>48, w&(1<<48-1))
+				case got.has(n):
+					complain(kr, "%s", got.again(n))
 				default:
-					got.flows++
-					got.where[n] = uint64(kr.Partition)<<48 | uint64(kr.Offset) + 1
+					got.add(n, kr)
 					if l, ok := last[in]; ok && n <= l {
-						complain("%s: flow %d after %d", here, n, l)
+						complain(kr, "flow %d after %d", n, l)
 					}
 				}
 				last[in] = n
 				if d.keyed {
 					if key := r.Addr(flow.SrcAddr).String(); key != string(kr.Key) {
-						complain("%s: key %q of a flow from %s", here, kr.Key, key)
+						complain(kr, "key %q of a flow from %s", kr.Key, key)
 					} else if !d.mayBeIn(kr.Partition, kr.Key) {
-						complain("%s: key %q does not belong there", here, kr.Key)
+						complain(kr, "key %q does not belong there", kr.Key)
 					}
 				}
 				return nil
 			}); err != nil {
-				complain("%s: %v", here, err)
+				complain(kr, "%v", err)
 			}
 			if kr.Offset+1 >= end[kr.Partition] {
 				delete(end, kr.Partition)
@@ -480,13 +515,7 @@ func (tr *trial) come(p *proxy) {
 func (tr *trial) topicFaults(flows uint64, limit int) []fault {
 	return []fault{
 		{"partitions are added", func() {
-			for _, d := range tr.destinations {
-				n := len(tr.describe()[d.topic].Partitions) + 1 + tr.rng.IntN(3)
-				d.partitions[int32(n)] = true
-				if _, err := tr.admin.UpdatePartitions(tr.t.Context(), n, d.topic); err != nil {
-					tr.t.Fatal(err)
-				}
-			}
+			tr.addPartitions()
 			tr.until("new partitions are written to", func() bool {
 				ends, err := tr.admin.ListEndOffsets(tr.t.Context(), tr.topics()...)
 				if err != nil {
@@ -501,11 +530,11 @@ func (tr *trial) topicFaults(flows uint64, limit int) []fault {
 			// What comes again because it had no answer is too large now, and may be there
 			// already.
 			tr.hang()
-			tr.configure(kadm.AlterConfig{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr(fmt.Sprint(limit))})
+			tr.limit(limit)
 			tr.hungUp()
 			tr.arrives(flows)
 			tr.recovered()
-			tr.configure(kadm.AlterConfig{Op: kadm.DeleteConfig, Name: "max.message.bytes"})
+			tr.limit(1_000_000)
 		}},
 	}
 }
@@ -522,9 +551,23 @@ func (tr *trial) describe() kadm.TopicDetails {
 	return topics
 }
 
-// configure sets something of the topics.
-func (tr *trial) configure(c kadm.AlterConfig) {
+// addPartitions gives each topic up to three more.
+func (tr *trial) addPartitions() {
 	tr.t.Helper()
+	for _, d := range tr.destinations {
+		n := len(tr.describe()[d.topic].Partitions) + 1 + tr.rng.IntN(3)
+		d.partitions[int32(n)] = true
+		if _, err := tr.admin.UpdatePartitions(tr.t.Context(), n, d.topic); err != nil {
+			tr.t.Fatal(err)
+		}
+	}
+}
+
+// limit sets how large a message may be.
+func (tr *trial) limit(octets int) {
+	tr.t.Helper()
+	tr.describe() // they are there
+	c := kadm.AlterConfig{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr(fmt.Sprint(octets))}
 	tr.until("the topics are configured", func() bool {
 		responses, err := tr.admin.AlterTopicConfigs(tr.t.Context(), []kadm.AlterConfig{c}, tr.topics()...)
 		return err == nil && !slices.ContainsFunc(responses, func(r kadm.AlterConfigsResponse) bool { return r.Err != nil })

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tributary-net/tributary/internal/traffic"
+)
+
+// life is a collector from its start to its end.
+type life struct {
+	end          string
+	first, flows uint64   // numbers it was sent, at least
+	sure         []uint64 // of these, delivered or spooled at each destination the last time it was asked
+}
+
+// how a life ends.
+const (
+	killed      = "killed"
+	killedStill = "killed while nothing was under way to the spool"
+	stopped     = "stopped"
+)
+
+// TestWireSpoolKilled: collector and broker are killed at any moment, several times.
+// What was spooled arrives, once and in order; what was not, is what was under way.
+func TestWireSpoolKilled(t *testing.T) {
+	t.Parallel()
+	rng := seeded(t)
+	way := newProxy(t, "")
+	dir := t.TempDir()
+	broker, address := startBroker(t, dir, "127.0.0.1:0", "--advertise", way.addr)
+	way.aim(address)
+	alive := true
+	away := func() {
+		if alive {
+			broker.kill()
+			alive = false
+		}
+	}
+	back := func() {
+		if !alive {
+			broker, _ = startBroker(t, dir, address, "--advertise", way.addr)
+			alive = true
+		}
+	}
+	tr := &trial{t: t, rng: rng, workers: 1, proxies: []*proxy{way}, patience: 2 * patience}
+	for _, d := range []destination{{topic: "plain"}, {topic: "both", properties: "compression.type=lz4&key=src_addr", keyed: true}} {
+		d.partitions = map[int32]bool{4: true}
+		tr.destinations = append(tr.destinations, &d)
+	}
+	spool := t.TempDir()
+	tr.administer(address)
+	if rng.IntN(2) == 0 {
+		away() // nothing is known of the cluster when the first flows are spooled
+	}
+	var lives []life
+	next := uint64(0)
+	begin, length := time.Now(), soakFor(t)
+	for len(lives) < 6 || time.Since(begin) < length {
+		tr.open("request.timeout.ms=700&", "--spool", spool, "--spool-bytes", "1GiB")
+		l := life{first: next, end: []string{killed, killed, killedStill, stopped}[rng.IntN(4)]}
+		found := tr.collector.metrics(t)
+		tr.loading = startLoad(t, tr.address, traffic.LoadConfig{Rate: 20_000, Exporters: 3, First: l.first, Seed: rng.Uint64()})
+		for range 1 + rng.IntN(3) {
+			switch what := rng.IntN(7); {
+			case what == 0:
+				away()
+			case what == 1:
+				back()
+			case what == 2:
+				way.cut()
+			case what == 3:
+				way.next(tr.deeds(3)...)
+			case what == 4 && alive:
+				tr.addPartitions()
+			case what == 5 && alive:
+				tr.limit([]int{5000, 20_000, 1_000_000}[rng.IntN(3)])
+			}
+			tr.arrives(uint64(1 + rng.IntN(10_000)))
+		}
+		if l.end != killed {
+			tr.loading.cancel()
+			tr.loading.wait(t, tr.collector)
+			tr.until("all is written", func() bool {
+				m := account(t, tr.collector)
+				for _, d := range tr.destinations {
+					if d.fate(m).written-d.fate(found).written != m.sum("tributary_collect_records_total") {
+						return false
+					}
+				}
+				return true
+			})
+		}
+		if l.end == killedStill {
+			tr.until("all is delivered or spooled", func() bool {
+				m := account(t, tr.collector)
+				for _, d := range tr.destinations {
+					if f := d.fate(m); f.delivered+f.spooled < f.written {
+						return false
+					}
+				}
+				return true
+			})
+		}
+		m := tr.collector.metrics(t)
+		if l.end == stopped {
+			tr.collector.stop(t)
+		} else {
+			tr.collector.kill()
+		}
+		tr.loading.cancel()
+		<-tr.loading.done
+		l.flows = tr.loading.stats.Flows
+		for _, d := range tr.destinations {
+			f := d.fate(m)
+			if f.dropped+f.refused > 0 {
+				t.Errorf("%s: %d flows dropped and %d refused, though the spool has room", d.topic, f.dropped, f.refused)
+			}
+			if l.end == stopped {
+				l.sure = append(l.sure, f.written-d.fate(found).written)
+			} else {
+				l.sure = append(l.sure, f.delivered+f.spooled-d.fate(found).written)
+			}
+			if got := l.sure[len(l.sure)-1]; l.end != killed && got != l.flows && m.kernelDrops() == 0 {
+				t.Errorf("%s: %d flows were sent, %d delivered or spooled", d.topic, l.flows, got)
+			}
+		}
+		t.Logf("%2d: broker there: %v, %s: %d flows sent, sure %v", len(lives), alive, l.end, l.flows, l.sure)
+		lives = append(lives, l)
+		next += l.flows + 10_000 // what was sent and not counted any more has numbers of its own
+		if rng.IntN(2) == 0 {
+			away()
+		} else if rng.IntN(2) == 0 {
+			back()
+		}
+	}
+	way.heal()
+	back()
+	tr.limit(1_000_000)
+	tr.open("request.timeout.ms=700&", "--spool", spool, "--spool-bytes", "1GiB")
+	tr.until("nothing waits any more", func() bool {
+		m := account(t, tr.collector)
+		for _, d := range tr.destinations {
+			if f := d.fate(m); f.delivered < f.written {
+				return false
+			}
+		}
+		return true
+	})
+	tr.collector.stop(t)
+	for i, d := range tr.destinations {
+		got := readBack(t, address, d, next, true)
+		for n, l := range lives {
+			there := got.between(l.first, l.first+10_000+l.flows)
+			if there < l.sure[i] {
+				t.Errorf("%s: %d flows of life %d were delivered or spooled, %d are there", d.topic, l.sure[i], n, there)
+			}
+			if l.end != killed && there != l.sure[i] {
+				t.Errorf("%s: all %d flows of life %d were delivered or spooled, %d are there", d.topic, l.sure[i], n, there)
+			}
+		}
+	}
+	broker.stop(t)
+}
+
+// TestWireSpoolOutage: Kafka is away while many more flows arrive than memory may hold.
+// All of them are there afterwards, once.
+func TestWireSpoolOutage(t *testing.T) {
+	t.Parallel()
+	flows := uint64(1_000_000)
+	if minutes := soakFor(t); minutes > 0 {
+		flows = uint64(minutes.Minutes() * 3e6)
+	}
+	address, giveUp := silentPort(t)
+	tr := &trial{t: t, rng: seeded(t), workers: 1, patience: 10*patience + soakFor(t), proxies: []*proxy{{addr: address}}}
+	tr.destinations = []*destination{{topic: "flows", properties: "compression.type=lz4"}}
+	tr.open("", "--spool", t.TempDir(), "--spool-bytes", "200GB", "--queue-bytes", "8MiB")
+	sent, peak := uint64(0), int64(0)
+	begin := time.Now()
+	for sent < flows {
+		// No more than the sockets can hold.
+		l := startLoad(t, tr.address, traffic.LoadConfig{Flows: min(20_000, flows-sent), Exporters: 3, First: sent, Seed: tr.rng.Uint64()})
+		<-l.done
+		if l.err != nil {
+			t.Fatal(l.err)
+		}
+		sent += l.stats.Flows
+		tr.until("all is received and written", func() bool {
+			m := account(t, tr.collector)
+			if m.kernelDrops() > 0 {
+				t.Skip("the machine is too busy: the kernel dropped datagrams")
+			}
+			return tr.destinations[0].fate(m).written == sent
+		})
+		if peak == 0 && sent > flows/4 {
+			peak = tr.collector.peakMemory(t)
+		}
+	}
+	f := tr.destinations[0].fate(account(t, tr.collector))
+	grown := tr.collector.peakMemory(t)
+	t.Logf("%d flows arrived in %.1f s without Kafka: %+v; peak memory %d MiB, %d MiB after a quarter", sent, time.Since(begin).Seconds(), f, grown>>20, peak>>20)
+	if grown > peak+peak/4+16<<20 {
+		t.Errorf("peak memory went from %d to %d octets", peak, grown)
+	}
+	giveUp()
+	startBroker(t, t.TempDir(), address)
+	begin = time.Now()
+	tr.until("all is delivered", func() bool {
+		return tr.destinations[0].fate(account(t, tr.collector)).delivered == sent
+	})
+	t.Logf("delivered in %.1f s; peak memory %d MiB", time.Since(begin).Seconds(), tr.collector.peakMemory(t)>>20)
+	if drained := tr.collector.peakMemory(t); drained > peak+peak/2+64<<20 {
+		t.Errorf("peak memory went from %d to %d octets while the spool drained", peak, drained)
+	}
+	tr.collector.stop(t)
+	if got := readBack(t, address, tr.destinations[0], sent, true); got.flows != sent {
+		t.Errorf("%d flows were sent, %d are there", sent, got.flows)
+	}
+}
