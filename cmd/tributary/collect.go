@@ -170,7 +170,7 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 		return nil, err
 	}
 	decoder := collect.NewDecoder(withHold(o.bounds, o.bounds.HoldOctets))
-	state := o.state.addTo(s, decoder, endpoint, dial)
+	state := o.state.addTo(s, decoder, endpoint, dial, o.sink.spool)
 	server := new(*collect.Server)
 	s.group.Add(daemon.Part{
 		Name: "collector",

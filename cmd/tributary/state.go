@@ -21,6 +21,9 @@ import (
 // exportersTopic is where collectors keep what exporters taught them.
 const exportersTopic = "exporters"
 
+// exportersFile is where they keep it in the folder of a spool.
+const exportersFile = "exporters.jsonl"
+
 // stateOptions say where the collector keeps what exporters teach it.
 type stateOptions struct {
 	file  string
@@ -79,11 +82,17 @@ type stateCounts struct {
 const stateDelay = time.Second
 
 // addTo adds the keeper to a service, for a decoder; nil when there is nothing
-// to keep state in. endpoint is nil where no Kafka is written to.
-func (o *stateOptions) addTo(s *service, decoder *collect.Decoder, endpoint *kafka.Endpoint, dial kafka.DialFunc) *stateKeeper {
+// to keep state in. endpoint is nil where no Kafka is written to; spool is the
+// folder where flows wait, empty for none: a copy lies there too, for a start while
+// Kafka is away.
+func (o *stateOptions) addTo(s *service, decoder *collect.Decoder, endpoint *kafka.Endpoint, dial kafka.DialFunc, spool string) *stateKeeper {
+	file := o.file
+	if file == "" && spool != "" && o.topic != "off" {
+		file = filepath.Join(spool, exportersFile)
+	}
 	k := &stateKeeper{decoder: decoder, age: o.age, log: s.log, loaded: make(chan struct{})}
-	if o.file != "" {
-		k.file = &stateFile{path: filepath.Clean(o.file), keeper: k}
+	if file != "" {
+		k.file = &stateFile{path: filepath.Clean(file), keeper: k}
 	}
 	if endpoint != nil && o.topic != "off" {
 		k.topic = newStateTopic(k, o.topic, *endpoint, dial)

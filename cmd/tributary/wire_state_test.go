@@ -244,6 +244,34 @@ func TestWireStateWithoutKafka(t *testing.T) {
 	}
 }
 
+// TestWireStateInSpool: a collector that is killed and started again while Kafka is
+// away decodes by what lies in its spool.
+func TestWireStateInSpool(t *testing.T) {
+	broker, giveUp := silentPort(t)
+	spool := filepath.Join(t.TempDir(), "spool")
+	args := []string{"--to", "kafka://" + broker + "/flows", "--spool", spool, "--state-wait", "1m", "--partitions", "1"}
+	collector, address := startCollect(t, args...)
+	exporter := newExporter(t, address)
+	exporter.teach()
+	exporter.flow(1)
+	eventually(t, "a flow and what was taught are on disk", func() bool {
+		b, _ := os.ReadFile(filepath.Join(spool, exportersFile))
+		return strings.Count(string(b), "\n") == taught && collector.metrics(t).sum("tributary_sink_spooled_records") == 1
+	})
+	collector.kill()
+	collector, address = startCollect(t, args...)
+	newExporter(t, address).flow(2)
+	eventually(t, "a flow is decoded", func() bool { return collector.metrics(t).sum("tributary_collect_records_total") == 1 })
+	giveUp()
+	startBroker(t, t.TempDir(), broker)
+	eventually(t, "what was taught is in the topic", func() bool {
+		return collector.metrics(t).sum("tributary_collect_stored_written_total", `result="written"`) == taught
+	})
+	eventually(t, "the spool is empty", func() bool { return collector.metrics(t).sum("tributary_sink_spooled_records") == 0 })
+	collector.stop(t)
+	wantTaught(t, tributary(t, "consume", "flows", "--kafka", "kafka://"+broker, "--from-beginning", "--exit-at-end", "--decode"), 1, 2)
+}
+
 // newExporterAt is an exporter with an address of its own on loopback.
 func newExporterAt(t *testing.T, n int, to string) *ipfixExporter {
 	t.Helper()
