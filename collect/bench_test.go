@@ -170,9 +170,23 @@ func FuzzDecode(f *testing.F) {
 	nine := v9{}.with(set(0, template(256, routerFields...), template(257, field{id: 1, length: 1})), set(1, optionsTemplate9(258, 1, field{id: 1, length: 4}, field{id: 34, length: 4})))
 	ten := v10{}.with(set(2, template(256, routerFields...), template(257, field{id: 82, length: 65535}), template(259, field{id: 315, length: 65535})),
 		set(3, optionsTemplate(258, 1, field{id: 149, length: 4}, field{id: 34, length: 4})))
+	var e sflow.Encoder
+	e.Start(nil, sflow.Datagram{Agent: ip("192.0.2.77")})
+	e.BeginSample(&sflow.Sample{Format: sflow.FormatCounters})
+	e.Counters(1, 1, 2, 3)
+	e.Record(2001, cat(uint32(1), uint32(1), uint32(1), "\x02\x00\x00\x00\x00\x01\x00\x00"))
+	e.BeginSample(&sflow.Sample{Format: sflow.FormatFlow})
+	e.Record(1041, cat(uint32(2), "l2\x00\x00", uint32(3), "stp"))
+	e.Words(1012, 2, 3, 4)
+	f.Add(e.Finish())
 	named := elements(f, "interfaceName", "7=port:int", "4=proto_name:bool", "8=list_name:ip", "150=begin:time", "56=station:mac", "292=parts", "9/7=seen:float")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d := collect.NewDecoder(collect.DecoderConfig{MaxExporters: 2, MaxDomains: 4, MaxTemplates: 16, MaxPorts: 2, MaxNames: 16, Elements: named})
+		d := collect.NewDecoder(collect.DecoderConfig{MaxExporters: 2, MaxDomains: 4, MaxTemplates: 16, MaxPorts: 2, MaxNames: 16, Elements: named, Counters: func(s *collect.CounterSample) {
+			if text := s.AppendJSON(nil); !json.Valid(text) {
+				t.Fatalf("no JSON: %s", text)
+			}
+			_ = s.AppendProtobuf(nil)
+		}})
 		var back flow.Record
 		most := 0
 		records := 0

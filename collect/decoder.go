@@ -41,6 +41,10 @@ type DecoderConfig struct {
 	// Elements are extra fields of records, beside what elements are otherwise;
 	// see CheckElements for what goes together.
 	Elements []NamedElement
+
+	// Counters, if not nil, is called for every sFlow counter sample, by several
+	// goroutines at once. Flows wait for it: it must not block.
+	Counters func(*CounterSample)
 }
 
 // DefaultDecoderConfig returns bounds that suit a large network.
@@ -120,7 +124,9 @@ type scratch struct {
 	lists     ipfix.Lists
 	templates ipfix.Templates // of the message's domain
 	text      []byte          // that lists of a record have become
-	listText  int             // how much text the lists of the datagram have become
+	fields    []sflow.Value   // of an sFlow record
+	counters  CounterSample
+	listText  int // how much text the lists of the datagram have become
 }
 
 // Decode decodes one datagram; see [flow.Decoder]. A set that no template

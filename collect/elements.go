@@ -155,6 +155,12 @@ func ExtraNames() []string {
 			names = append(names, f.Name())
 		}
 	}
+	for _, f := range sflowExtras() {
+		names = append(names, f.Name())
+	}
+	for _, f := range []*flow.Extra{extraSrcPriority, extraDstPriority, extraSrcPeerAS, extraLocalPref} {
+		names = append(names, f.Name())
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }

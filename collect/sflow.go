@@ -34,6 +34,10 @@ func (d *Decoder) decodeSFlow(dg *flow.Datagram, e *exporter, s *scratch) (*doma
 		switch sample.Kind {
 		case sflow.Counters:
 			s.counts.CounterSamples++
+			if d.cfg.Counters != nil {
+				s.counterSample(dg, sample)
+				d.cfg.Counters(&s.counters)
+			}
 		case sflow.Other:
 			s.counts.OtherSamples++
 		case sflow.Flow, sflow.Drop:
@@ -55,6 +59,13 @@ func (d *Decoder) decodeSFlow(dg *flow.Datagram, e *exporter, s *scratch) (*doma
 		return dom, fmt.Errorf("%d samples or records of an sflow datagram: %w", bad, sflow.ErrMalformed)
 	}
 	return dom, nil
+}
+
+// counterSample fills in what is handed on of a counter sample.
+func (s *scratch) counterSample(dg *flow.Datagram, sample *sflow.Sample) {
+	sd, c := &s.sflow, &s.counters
+	c.Received, c.Agent, c.SubAgent = dg.Received, sd.Agent, sd.SubAgent
+	c.Sequence, c.Uptime, c.Sample = sd.Sequence, sd.Uptime, sample
 }
 
 // setSample fills r from a flow sample or a notice of a discarded packet.
@@ -97,8 +108,9 @@ func setSample(sample *sflow.Sample, s *scratch, r *flow.Record) {
 	if sample.Has != 0 {
 		setExtended(sample, r)
 	}
+	s.text = s.text[:0]
 	for _, record := range sample.Records {
-		if !known(record.Format) {
+		if !covered(record.Format, sample) && !s.structure(record, r) {
 			// sFlow formats and IPFIX elements share no numbers: the enterprise
 			// is sFlow's, marked by a bit that no registered one has.
 			r.AppendElement(elementSFlow|record.Format.Enterprise(), uint16(record.Format.Number()), record.Data)
@@ -110,14 +122,25 @@ func setSample(sample *sflow.Sample, s *scratch, r *flow.Record) {
 // enterprise has this bit and their id is the number of the format.
 const elementSFlow = 1 << 31
 
-func known(f sflow.Format) bool {
+// covered reports whether all that a record says is in fields.
+func covered(f sflow.Format, sample *sflow.Sample) bool {
 	switch f {
-	case sflow.FormatHeader, sflow.FormatEthernet, sflow.FormatIPv4, sflow.FormatIPv6, sflow.FormatSwitch,
-		sflow.FormatRouter, sflow.FormatGateway, sflow.FormatNAT, sflow.FormatNATPort:
+	case sflow.FormatHeader:
+		_, ok := sample.Header.Link()
+		return ok
+	case sflow.FormatGateway:
+		// A path of several segments, or a set, is more than its numbers.
+		g := &sample.Gateway
+		return len(g.Segments) == 0 || len(g.Segments) == 1 && g.Segments[0].Type == pathSequence
+	case sflow.FormatEthernet, sflow.FormatIPv4, sflow.FormatIPv6, sflow.FormatSwitch, sflow.FormatRouter,
+		sflow.FormatNAT, sflow.FormatNATPort:
 		return true
 	}
 	return false
 }
+
+// pathSequence is the type of an AS path segment that is ordered.
+const pathSequence = 2
 
 func setSampledIP(ip *sflow.SampledIP, r *flow.Record) {
 	r.SetAddr(flow.SrcAddr, ip.Src)
@@ -138,6 +161,8 @@ func setExtended(sample *sflow.Sample, r *flow.Record) {
 	if sample.Has&sflow.HasSwitch != 0 {
 		r.SetUint(flow.SrcVLAN, uint64(sample.Switch.SrcVLAN))
 		r.SetUint(flow.DstVLAN, uint64(sample.Switch.DstVLAN))
+		appendNonzero(r, extraSrcPriority, sample.Switch.SrcPriority)
+		appendNonzero(r, extraDstPriority, sample.Switch.DstPriority)
 	}
 	if sample.Has&sflow.HasRouter != 0 {
 		setAddr(r, flow.NextHop, sample.Router.NextHop)
@@ -147,6 +172,9 @@ func setExtended(sample *sflow.Sample, r *flow.Record) {
 	if sample.Has&sflow.HasGateway != 0 {
 		setGateway(&sample.Gateway, r)
 	}
+	if sample.Has&sflow.HasUser != 0 && len(sample.User.Src) > 0 {
+		r.SetBytes(flow.UserName, sample.User.Src)
+	}
 	if sample.Has&sflow.HasNAT != 0 {
 		setAddr(r, flow.PostNATSrcAddr, sample.NAT.Src)
 		setAddr(r, flow.PostNATDstAddr, sample.NAT.Dst)
@@ -154,6 +182,13 @@ func setExtended(sample *sflow.Sample, r *flow.Record) {
 	if sample.Has&sflow.HasNATPort != 0 {
 		r.SetUint(flow.PostNATSrcPort, uint64(sample.NATPort.Src))
 		r.SetUint(flow.PostNATDstPort, uint64(sample.NATPort.Dst))
+	}
+}
+
+// appendNonzero adds an extra field that says nothing when it is zero.
+func appendNonzero(r *flow.Record, e *flow.Extra, v uint32) {
+	if v != 0 {
+		r.AppendExtra(e, uint64(v))
 	}
 }
 
@@ -181,4 +216,6 @@ func setGateway(g *sflow.Gateway, r *flow.Record) {
 	if g.SrcAS == 0 {
 		r.SetUint(flow.SrcAS, uint64(g.AS))
 	}
+	appendNonzero(r, extraSrcPeerAS, g.SrcPeerAS)
+	appendNonzero(r, extraLocalPref, g.LocalPref)
 }

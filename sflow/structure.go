@@ -1,7 +1,9 @@
 package sflow
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -123,6 +125,12 @@ func CounterName(f Format) string { return counterStructures[f].name }
 
 // FlowName returns the name of a flow record, or "" if it is not known.
 func FlowName(f Format) string { return flowStructures[f].name }
+
+// FlowFormats lists the formats of flow records that are known, in order.
+func FlowFormats() []Format { return slices.Sorted(maps.Keys(flowStructures)) }
+
+// CounterFormats lists the formats of counter records that are known, in order.
+func CounterFormats() []Format { return slices.Sorted(maps.Keys(counterStructures)) }
 
 // AppendCounters appends the values of a counter record to dst, and returns what
 // of the record is left: later versions of a structure may go on. A record that

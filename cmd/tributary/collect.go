@@ -27,6 +27,7 @@ type collectOptions struct {
 	receiveBuffer int
 	bounds        collect.DecoderConfig
 	elements      elementOptions
+	counters      counterOptions
 	state         stateOptions
 	sink          sinkOptions
 	ledger        time.Duration // between rows of the ledger; 0: none are written
@@ -39,6 +40,7 @@ func defaultCollectOptions(to ...string) *collectOptions {
 		listen:        def.Listen,
 		receiveBuffer: def.ReceiveBuffer,
 		bounds:        collect.DefaultDecoderConfig(),
+		counters:      defaultCounterOptions(),
 		state:         defaultStateOptions(),
 		sink:          defaultSinkOptions(to...),
 		ledger:        time.Minute,
@@ -58,6 +60,7 @@ func (o *collectOptions) register(fs *pflag.FlagSet, prefix string) {
 	durationVar(fs, &o.bounds.HoldTime, prefix+"hold-time", time.Second, maxDuration, "how long data wait for their template")
 	sizeVar(fs, &o.bounds.MaxOctets, prefix+"state-bytes", 1<<20, maxInt64, "memory for the templates and names of all exporters; beyond it the longest silent exporters give way")
 	o.elements.register(fs, prefix)
+	o.counters.register(fs, prefix)
 	o.state.register(fs, prefix)
 	o.sink.register(fs, prefix)
 	durationVar(fs, &o.ledger, prefix+"ledger-interval", 0, 24*time.Hour, "how often the loss ledger is written to the topic ledger of each Kafka; 0 is never")
@@ -156,6 +159,12 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 	if err := accounts.addTo(s, &o.sink, o.ledger, dial); err != nil {
 		return nil, err
 	}
+	// Counters come before the sinks, so that flows need not wait for them at the
+	// end.
+	counters, err := o.counters.addTo(s, &o.sink, c.OutOrStdout(), dial)
+	if err != nil {
+		return nil, err
+	}
 	var sinks sink.Fanout
 	s.group.Add(daemon.Part{
 		Name: "sinks",
@@ -169,7 +178,9 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 	if err != nil {
 		return nil, err
 	}
-	decoder := collect.NewDecoder(withHold(o.bounds, o.bounds.HoldOctets))
+	bounds := withHold(o.bounds, o.bounds.HoldOctets)
+	bounds.Counters = counters
+	decoder := collect.NewDecoder(bounds)
 	state := o.state.addTo(s, decoder, endpoint, dial, o.sink.spool)
 	server := new(*collect.Server)
 	s.group.Add(daemon.Part{

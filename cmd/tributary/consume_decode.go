@@ -1,15 +1,23 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 
 	"github.com/tributary-net/tributary/flow"
 )
 
+// counterSample is how JSON of a counter sample begins, and that of no flow record.
+var counterSample = []byte(`{"time_received_ns":`)
+
 // decodeValue appends the flow records in the value of a Kafka record to dst as
-// JSON, one to a line, whatever format they are in. It returns false when the
-// value is no flow record.
+// JSON, one to a line, whatever format they are in; a counter sample in JSON stays as
+// it is. It returns false when the value is neither.
 func decodeValue(value []byte, dst []byte) ([]byte, bool) {
+	if bytes.HasPrefix(value, counterSample) && json.Valid(value) {
+		return append(dst, value...), true
+	}
 	var r flow.Record
 	begin := len(dst)
 	_, err := flow.DecodeAny(value, &r, func(r *flow.Record) error {

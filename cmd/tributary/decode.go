@@ -22,6 +22,7 @@ type decodeOptions struct {
 	format string
 	quiet  bool
 
+	counters bool
 	elements elementOptions
 	hold     int64
 }
@@ -31,6 +32,7 @@ func (o *decodeOptions) register(fs *pflag.FlagSet, prefix string) {
 	enumVar(fs, &o.format, prefix+"format", flow.FormatNames(), "how to write flow records")
 	sizeVar(fs, &o.hold, prefix+"hold", 0, maxInt64, "memory for data that wait for their template; the oldest give way; 0 holds none")
 	o.elements.register(fs, prefix)
+	boolVar(fs, &o.counters, prefix+"counters", "write sFlow counter samples, as JSON lines, in place of flow records")
 	boolVar(fs, &o.quiet, prefix+"quiet", "do not say at the end what could not be decoded")
 }
 
@@ -107,9 +109,21 @@ func runDecode(c *cobra.Command, o *decodeOptions, format flow.Format) (err erro
 	bounds := withHold(collect.DefaultDecoderConfig(), o.hold)
 	bounds.HoldExporterOctets, bounds.HoldTime = bounds.HoldOctets, math.MaxInt64
 	bounds.Elements = o.elements.elements
-	decoder := collect.NewDecoder(bounds)
 	var buf []byte
+	var failed error // of the output, from where it cannot be returned
+	if o.counters {
+		bounds.Counters = func(s *collect.CounterSample) {
+			buf = append(s.AppendJSON(buf[:0]), '\n')
+			if _, err := out.Write(buf); failed == nil {
+				failed = err
+			}
+		}
+	}
+	decoder := collect.NewDecoder(bounds)
 	emit := func(r *flow.Record) error {
+		if o.counters {
+			return nil
+		}
 		buf = format.Append(buf[:0], r)
 		if format.Text() {
 			buf = append(buf, '\n')
@@ -134,6 +148,9 @@ func runDecode(c *cobra.Command, o *decodeOptions, format flow.Format) (err erro
 		var w *writeError
 		if err := decoder.Decode(&dg, func(r *flow.Record) error { return asWriteError(emit(r)) }); errors.As(err, &w) {
 			return w.error
+		}
+		if failed != nil {
+			return failed
 		}
 	}
 }

@@ -42,28 +42,6 @@ const (
 	ledgerLast     = 3 * time.Second
 )
 
-// kafkas returns the clusters among the destinations, each once.
-func (o *sinkOptions) kafkas() (list []kafka.Endpoint, err error) {
-	seen := map[string]bool{}
-	for _, to := range o.to {
-		if !kafka.IsEndpoint(to) {
-			continue
-		}
-		e, err := kafka.ParseEndpoint(to)
-		if err == nil {
-			e, err = e.With(o.properties)
-		}
-		if err != nil {
-			return nil, bad("to", to, err.Error())
-		}
-		if address := e.Address(); !seen[address] {
-			seen[address] = true
-			list = append(list, e)
-		}
-	}
-	return list, nil
-}
-
 // addTo adds what writes the ledger to a service, before what it tells of: so it
 // has the last word.
 func (l *ledger) addTo(s *service, o *sinkOptions, interval time.Duration, dial kafka.DialFunc) error {

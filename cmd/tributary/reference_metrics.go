@@ -47,7 +47,7 @@ func (m metric) part() string { return strings.Split(m.name, "_")[1] }
 // describers are the collectors of every command. They are asked what they
 // describe, never what they have counted.
 func describers() []prometheus.Collector {
-	return []prometheus.Collector{collectCollector{}, stateCollector{}, sinkCollector{}, kafkaCollector{}, brokerCollector{}}
+	return []prometheus.Collector{collectCollector{}, stateCollector{}, sinkCollector{}, counterCollector{}, kafkaCollector{}, brokerCollector{}}
 }
 
 // metrics lists all metrics of ours by name.

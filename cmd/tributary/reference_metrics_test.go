@@ -167,7 +167,8 @@ func busyRegistry(t *testing.T) *prometheus.Registry {
 	}
 	clients.addClient("consumer", consumed(t, b))
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(brokerCollector{b}, collectCollector{server, decoder}, stateCollector{&stateKeeper{}}, sinkCollector{sinks, spool}, kafkaCollector{&clients})
+	r.MustRegister(brokerCollector{b}, collectCollector{server, decoder}, stateCollector{&stateKeeper{}}, sinkCollector{sinks, spool}, kafkaCollector{&clients},
+		counterCollector{&counterWriter{sinks: []counterSink{&lineCounters{to: "stdout:"}}}})
 	return r
 }
 

@@ -90,6 +90,17 @@ func (o *sinkOptions) check() error {
 
 // firstKafka returns the first Kafka among the destinations; nil: there is none.
 func (o *sinkOptions) firstKafka() (*kafka.Endpoint, error) {
+	all, err := o.kafkas()
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return &all[0], nil
+}
+
+// kafkas returns the Kafka clusters among the destinations, each once.
+func (o *sinkOptions) kafkas() ([]kafka.Endpoint, error) {
+	var all []kafka.Endpoint
+	seen := map[string]bool{}
 	for _, to := range o.to {
 		if !kafka.IsEndpoint(to) {
 			continue
@@ -101,9 +112,12 @@ func (o *sinkOptions) firstKafka() (*kafka.Endpoint, error) {
 		if err != nil {
 			return nil, bad("to", to, err.Error())
 		}
-		return &e, nil
+		if !seen[e.Address()] {
+			seen[e.Address()] = true
+			all = append(all, e)
+		}
 	}
-	return nil, nil
+	return all, nil
 }
 
 func checkSink(s string) error {
