@@ -17,6 +17,12 @@
 // Memory is bounded by [Config], never by what a frame claims about itself. A malformed frame, or a panic while one is
 // served, ends its connection and nothing else.
 //
+// # Who may do what
+//
+// [Config.Listeners] are addresses with TLS and SASL of their own; [Config.Users] and the users that clients add can
+// authenticate; [Config.Authorize] has ACLs enforced on every request, and quotas hold as soon as one is set. All of it that
+// clients change is in the data directory. Connections by Dial are the program's own: nothing is asked of them.
+//
 // # What it is not
 //
 // There is one node: no replication, no controller quorum. What a request cannot do here is not advertised, so clients
@@ -26,6 +32,8 @@
 //
 // Every request kind has a file of its own (produce.go, fetch.go, join_group.go, ...) that names the versions it serves and
 // the KIPs behind them; api.go lists them. server.go and conn.go move bytes, topics.go keeps the topics and their
-// configuration, group.go is the classic group coordinator and offsets_topic.go its memory. Records are kept by the log
+// configuration, group.go is the classic group coordinator and offsets_topic.go its memory. session.go says who is at the
+// other end of a connection, scram.go and tls.go how that is found out, authorize.go what it may do and throttle.go how
+// fast. Records are kept by the log
 // package under it, batch by batch as the producer sent them; nothing is decompressed on the way in or out.
 package broker

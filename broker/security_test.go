@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -601,5 +602,53 @@ func TestStrangersMemory(t *testing.T) {
 	makeTopic(t, b, "flows")
 	if r := rawDial(t, b).request(produceRequest(9, -1, "flows", 0, goodBatch(10, 10_000))).(*kmsg.ProduceResponse); r.Topics[0].Partitions[0].ErrorCode != 0 {
 		t.Errorf("produce: %+v", r)
+	}
+}
+
+// TestStrangersTalk has bytes of all kinds come to listeners that wait for something else: each costs its connection only.
+func TestStrangersTalk(t *testing.T) {
+	ca := newAuthority(t)
+	cfg := testConfig(t)
+	cfg.Users = []broker.User{{Name: "u", Password: "p"}}
+	cfg.Listeners = []broker.Listener{secure("sasl", nil, allMechanisms...), secure("tls", ca.server(broker.ClientAuthRequired))}
+	cfg.HandshakeTimeout = 5 * time.Second
+	b := open(t, cfg)
+	hello := func() []byte { // a TLS ClientHello
+		client, server := net.Pipe()
+		defer server.Close()
+		go func() { _ = tls.Client(client, ca.client(nil)).Handshake(); client.Close() }()
+		buf := make([]byte, 4096)
+		n, err := server.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return buf[:n]
+	}()
+	frame := func(req kmsg.Request) []byte { return (&rawConn{t: t}).frame(req) }
+	for _, what := range [][]byte{
+		[]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), []byte("SSH-2.0-OpenSSH_9.6\r\n"), bytes.Repeat([]byte{0}, 100), bytes.Repeat([]byte{0xff}, 100),
+		hello, hello[:len(hello)/2], append(bytes.Clone(hello), hello...),
+		frame(produceRequest(9, -1, "flows", 0, goodBatch(1, 10))), frame(kmsg.NewPtrListGroupsRequest()),
+		append(frame(handshake(1, "SCRAM-SHA-256")), frame(token("n,,n=u,r=x"))...),
+		append(frame(handshake(1, "PLAIN")), frame(kmsg.NewPtrMetadataRequest())...),
+		append(frame(handshake(0, "PLAIN")), 0xff, 0xff, 0xff, 0xff), append(frame(handshake(0, "PLAIN")), 0, 0, 0, 0),
+		append(frame(handshake(1, "PLAIN")), frame(handshake(1, "PLAIN"))...),
+	} {
+		for _, listener := range []string{"sasl", "tls"} {
+			c := rawDialTo(t, b, listener)
+			if _, err := c.Write(what); err == nil {
+				_ = c.Conn.(*net.TCPConn).CloseWrite()
+			}
+			if _, err := io.Copy(io.Discard, c); err != nil && isTimeout(err) {
+				t.Errorf("%s: the connection hangs after %q", listener, what)
+			}
+		}
+	}
+	eventually(t, "all are gone", func() bool { return b.Stats().Connections == 0 })
+	if s := b.Stats(); s.Panics != 0 || s.Authenticated != 0 || s.Topics != nil {
+		t.Errorf("stats: %+v", s)
+	}
+	if err := enter(t, b, "sasl", kgo.SASL(login("PLAIN", "u", "p"))); err != nil {
+		t.Errorf("somebody who may: %v", err)
 	}
 }
