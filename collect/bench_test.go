@@ -142,7 +142,7 @@ func TestDoesNotAllocate(t *testing.T) {
 
 func BenchmarkDecode(b *testing.B) {
 	for _, l := range loads() {
-		for _, format := range []flow.Format{flow.Protobuf, flow.JSON} {
+		for _, format := range []flow.Format{flow.Protobuf, flow.JSON, flow.KFlow} {
 			b.Run(l.name+"/"+format.String(), func(b *testing.B) {
 				run := l.run(b, format)
 				b.ReportAllocs()

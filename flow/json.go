@@ -187,12 +187,27 @@ func appendAddr(dst []byte, r *Record, f Field) []byte {
 	return netip.AddrFrom16(r.addr[f]).AppendTo(dst)
 }
 
+// appendIPv4 appends an address. Each octet is stored with the point behind it, in
+// four bytes at once however many of them are wanted.
 func appendIPv4(dst []byte, a [4]byte) []byte {
-	dst = append(dst, octets[a[0]]...)
-	dst = append(append(dst, '.'), octets[a[1]]...)
-	dst = append(append(dst, '.'), octets[a[2]]...)
-	return append(append(dst, '.'), octets[a[3]]...)
+	for _, b := range a {
+		o := &points[b]
+		dst = append(dst, o.text[:]...)[:len(dst)+int(o.length)]
+	}
+	return dst[:len(dst)-1]
 }
+
+// points holds the decimal text of every octet with a point behind it.
+var points = func() (t [256]struct {
+	text   [4]byte
+	length uint8
+},
+) {
+	for i := range t {
+		t[i].length = uint8(copy(t[i].text[:], strconv.Itoa(i)+"."))
+	}
+	return t
+}()
 
 // appendUint appends v in decimal. Eight digits are made at once, and stored at
 // once however many of them are wanted: numbers in records are of all lengths,
