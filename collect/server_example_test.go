@@ -51,7 +51,6 @@ func (textDecoder) Decode(d *flow.Datagram, emit func(*flow.Record) error) error
 
 // printer is a sink that prints, and tells when it has had n records.
 type printer struct {
-	name string
 	mu   sync.Mutex
 	n    int
 	done func()
@@ -60,7 +59,7 @@ type printer struct {
 func (p *printer) Write(r *flow.Record) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Printf("%s%s to %s: %d octets\n", p.name, r.Addr(flow.SrcAddr), r.Addr(flow.DstAddr), r.Uint(flow.Bytes))
+	fmt.Printf("%s to %s: %d octets\n", r.Addr(flow.SrcAddr), r.Addr(flow.DstAddr), r.Uint(flow.Bytes))
 	if p.n--; p.n == 0 {
 		p.done()
 	}
@@ -141,27 +140,33 @@ func Example_sink() {
 	// 192.0.2.2 sent 40
 }
 
-// Several servers with different decoders in one program.
+// Several servers with different decoders in one program: each has ports of its
+// own, and all of them write to one sink.
 func Example_twoServers() {
-	run := func(name string, decoder flow.Decoder, payload []byte) {
-		ctx, cancel := context.WithCancel(context.Background())
-		server, err := collect.New(collect.Config{Listen: []string{"127.0.0.1:0"}}, decoder, &printer{name: name, n: 1, done: cancel})
+	ctx, cancel := context.WithCancel(context.Background())
+	sink := &printer{n: 2, done: cancel}
+	var group sync.WaitGroup
+	for _, s := range []struct {
+		decoder flow.Decoder
+		payload []byte
+	}{
+		{textDecoder{}, []byte("192.0.2.1 192.0.2.9 7")},
+		{collect.NewDecoder(collect.DefaultDecoderConfig()), netflow5("198.51.100.1", 9)},
+	} {
+		server, err := collect.New(collect.Config{Listen: []string{"127.0.0.1:0"}}, s.decoder, sink)
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
-		sendTo(server.Addrs()[0], payload)
-		if err := server.Run(ctx); err != nil {
-			fmt.Println(err)
-		}
+		sendTo(server.Addrs()[0], s.payload)
+		group.Go(func() {
+			if err := server.Run(ctx); err != nil {
+				fmt.Println(err)
+			}
+		})
 	}
-	var group sync.WaitGroup
-	group.Go(func() { run("text: ", textDecoder{}, []byte("192.0.2.1 192.0.2.9 7")) })
-	group.Go(func() {
-		run("netflow: ", collect.NewDecoder(collect.DefaultDecoderConfig()), netflow5("198.51.100.1", 9))
-	})
 	group.Wait()
 	// Unordered output:
-	// text: 192.0.2.1 to 192.0.2.9: 7 octets
-	// netflow: 198.51.100.1 to 0.0.0.0: 9 octets
+	// 192.0.2.1 to 192.0.2.9: 7 octets
+	// 198.51.100.1 to 0.0.0.0: 9 octets
 }
