@@ -23,7 +23,11 @@ const (
 	toProtobuf output = "protobuf"
 	toJSON     output = "JSON"
 	toKafka    output = "Kafka"
+	toKFlow    output = "KFlow's JSON to Kafka"
 )
+
+// kafka reports whether flows go to Kafka.
+func (o output) kafka() bool { return o == toKafka || o == toKFlow }
 
 // turn is one measurement of one collector: where it listens, what it receives
 // and what it makes of it.
@@ -44,10 +48,14 @@ type collector struct {
 	start func(b *bench, t *turn) (*process, error)
 	// decoded reads how many flows it says it has decoded; nil: it does not say.
 	decoded func(t *turn) (uint64, error)
+	// rival is one that ours is held against.
+	rival bool
 	// idle is how long it has to do next to nothing before it is believed to be
 	// done, noise which share of a CPU that is.
 	idle  time.Duration
 	noise float64
+	// warm is how long it works before what it does counts; 0: a second at most.
+	warm time.Duration
 }
 
 // ours writes nowhere: records are encoded and thrown away.
@@ -77,6 +85,8 @@ func startTributary(to string) func(b *bench, t *turn) (*process, error) {
 			return b.startTributary(t, to)
 		case toJSON:
 			return b.startTributary(t, to+"?format=json")
+		case toKFlow:
+			return b.startTributary(t, "kafka://"+t.broker+"/"+t.topic+"?format=kflow")
 		default:
 			return b.startTributary(t, "kafka://"+t.broker+"/"+t.topic)
 		}
@@ -119,6 +129,7 @@ var goflow2 = collector{
 			return metric("goflow2_flow_process_nf_flowset_records_total", `type="DataFlowSet"`)(t)
 		}
 	},
+	rival: true,
 	idle:  400 * time.Millisecond,
 	noise: 0.05,
 }
@@ -185,11 +196,15 @@ var floor = collector{
 
 // available reports whether a peer can be run on this machine.
 func (b *bench) available(c *collector) bool {
-	if c != &nfacctd {
-		return true
+	switch c {
+	case &nfacctd:
+		_, err := exec.LookPath(b.nfacctd)
+		return err == nil
+	case &kflow:
+		_, err := exec.LookPath("java")
+		return err == nil && b.kflow != ""
 	}
-	_, err := exec.LookPath(b.nfacctd)
-	return err == nil
+	return true
 }
 
 func address(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
@@ -197,8 +212,13 @@ func address(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 // metric sums those series of a metric in Prometheus's text format whose labels
 // hold all that is given.
 func metric(name string, labels ...string) func(t *turn) (uint64, error) {
+	return page("/metrics", name, labels...)
+}
+
+// page is metric for one whose metrics are on another page.
+func page(path, name string, labels ...string) func(t *turn) (uint64, error) {
 	return func(t *turn) (uint64, error) {
-		resp, err := http.Get("http://" + address(t.http) + "/metrics")
+		resp, err := http.Get("http://" + address(t.http) + path)
 		if err != nil {
 			return 0, err
 		}

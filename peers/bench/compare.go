@@ -27,7 +27,7 @@ type path struct {
 	quick    bool // part of a quick run
 	peers    []contestant
 	bar      float64 // CPU seconds a million flows that ours may take; 0: no bar
-	ratio    float64 // how many times less than goflow2; 0: no bar
+	ratio    float64 // how many times less than the rival; 0: no bar
 }
 
 // sameRate marks ours at the rate that goflow2 is given. It cannot follow ours, and
@@ -78,6 +78,10 @@ var paths = []path{
 		name: "sFlow v5 to protobuf, discarded", protocol: traffic.SFlow, output: toProtobuf,
 		peers: []contestant{{&ours, 200e3, ""}, {&goflow2, 30e3, ""}, {&ours, 30e3, sameRate}},
 	},
+	{
+		name: "IPFIX to KFlow's JSON to Kafka, a record each", protocol: traffic.IPFIX, output: toKFlow, ratio: 4,
+		peers: []contestant{{&ours, 200e3, ""}, {&kflow, 200e3, ""}, {&oursAsKFlow, 200e3, "with KFlow's properties"}},
+	},
 }
 
 // exporters is how many sockets the load sends from: enough that a collector's
@@ -105,6 +109,9 @@ func (b *bench) collectors(ctx context.Context) error {
 	if !b.available(&nfacctd) {
 		fmt.Println("nfacctd is not installed (Debian: pmacct) and left out")
 	}
+	if !b.available(&kflow) {
+		fmt.Println("KFlow is left out: it takes java, and its jar, or a folder of jars, by --kflow")
+	}
 	var kafka *brokerProcess
 	defer func() {
 		if kafka != nil {
@@ -115,7 +122,7 @@ func (b *bench) collectors(ctx context.Context) error {
 		if !b.wanted(p.name) || b.quick && !p.quick && len(b.only) == 0 {
 			continue
 		}
-		if p.output == toKafka && kafka == nil {
+		if p.output.kafka() && kafka == nil {
 			var err error
 			if kafka, err = b.startOwn(ctx, "page-cache"); err != nil {
 				return err
@@ -163,7 +170,7 @@ func (b *bench) turn(ctx context.Context, p *path, c contestant, kafka *brokerPr
 		return none, err
 	}
 	defer r.close()
-	if err := r.warm(ctx, c.rate, time.Duration(min(1, b.seconds/2)*1e9)); err != nil {
+	if err := r.warm(ctx, c.rate, max(c.warm, time.Duration(min(1, b.seconds/2)*1e9))); err != nil {
 		return none, err
 	}
 	return r.measure(ctx, time.Duration(b.seconds*1e9))
@@ -188,7 +195,7 @@ func (b *bench) running(ctx context.Context, protocol traffic.Protocol, out outp
 	if r.turn.http, err = freePort(); err != nil {
 		return nil, err
 	}
-	if out == toKafka {
+	if out.kafka() {
 		r.kafka = kafka
 		r.turn.broker = kafka.address
 		if r.turn.topic, err = kafka.newTopic(ctx, 4, nil); err != nil {

@@ -1,7 +1,7 @@
 // Command bench compares tributary with its peers on one machine: its collector
-// with goflow2 and pmacct's nfacctd, its broker with Apache Kafka. It prints CPU
-// time for the same work, and ratios; rates by the clock say little on a machine
-// that others use too.
+// with goflow2, pmacct's nfacctd and KFlow, its broker with Apache Kafka. It
+// prints CPU time for the same work, and ratios; rates by the clock say little on
+// a machine that others use too.
 //
 //	go run ./bench                collectors, then brokers
 //	go run ./bench collectors     collectors only
@@ -16,5 +16,6 @@
 //
 // A peer that is not installed is left out with a word: nfacctd is Debian's
 // package pmacct; Apache Kafka comes from scripts/kafka.sh, or from the folder
-// that KAFKA_LIBS names.
+// that KAFKA_LIBS names; KFlow is measured when --kflow names its jar, which its
+// authors release. It, and ours in its place, listen on all addresses.
 package main

@@ -27,6 +27,7 @@ type options struct {
 	tributary string
 	goflow2   string
 	nfacctd   string
+	kflow     string
 	gigabytes float64
 	data      string
 }
@@ -56,6 +57,7 @@ func run() error {
 	fs.StringVar(&o.tributary, "tributary", "", "binary to measure (default: built from this checkout)")
 	fs.StringVar(&o.goflow2, "goflow2", "", "goflow2 binary (default: built from the version in go.mod)")
 	fs.StringVar(&o.nfacctd, "nfacctd", "nfacctd", "nfacctd binary")
+	fs.StringVar(&o.kflow, "kflow", "", "KFlow's jar, or the folder of jars of a distribution (default: KFlow is left out)")
 	fs.Float64Var(&o.gigabytes, "gigabytes", 0.5, "how much a turn produces to a broker, in 10^9 bytes")
 	fs.StringVar(&o.data, "data", "/dev/shm", "where brokers keep their data: a file system in memory")
 	fs.Usage = func() {

@@ -94,8 +94,8 @@ func (b *bench) report(p *path, peers []contestant, results [][]result) {
 		switch {
 		case i == 0 && p.bar > 0:
 			b.bars = append(b.bars, bar{p.name + ": CPU s per million flows", spreadOf(cost[0]).median, p.bar, true})
-		case c.collector == &goflow2 && p.ratio > 0:
-			b.bars = append(b.bars, bar{p.name + ": times less than goflow2", over(cost[i], cost[0]).median, p.ratio, false})
+		case c.rival && p.ratio > 0:
+			b.bars = append(b.bars, bar{p.name + ": times less than " + c.name, over(cost[i], cost[0]).median, p.ratio, false})
 		}
 	}
 	t.Flush()
@@ -104,11 +104,11 @@ func (b *bench) report(p *path, peers []contestant, results [][]result) {
 			continue
 		}
 		for j, d := range peers {
-			if d.collector == &goflow2 {
+			if d.rival {
 				same := over(cost[j], cost[i])
-				fmt.Printf("  At the same rate goflow2 takes %s times as much.\n", same)
+				fmt.Printf("  At the same rate %s takes %s times as much.\n", d.name, same)
 				if p.ratio > 0 {
-					b.bars = append(b.bars, bar{p.name + ": times less than goflow2 at the same rate", same.median, p.ratio, false})
+					b.bars = append(b.bars, bar{p.name + ": times less than " + d.name + " at the same rate", same.median, p.ratio, false})
 				}
 			}
 		}
