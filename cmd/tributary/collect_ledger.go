@@ -191,10 +191,10 @@ func (s *ledgerSnapshot) table(w io.Writer) error {
 	line("DATA SETS", "DECODED", "HELD", "WITHOUT TEMPLATE", "MALFORMED")
 	line(s.total.Sets, s.total.SetsDecoded, s.total.SetsHeld, s.total.SetsNoTemplate, s.total.SetsMalformed)
 	fmt.Fprintln(t)
-	line("TO", "RECORDS", "ACKNOWLEDGED", "IN FLIGHT", "DROPPED", "REFUSED")
+	line("TO", "RECORDS", "FOUND IN SPOOL", "ACKNOWLEDGED", "SPOOLED", "IN FLIGHT", "DROPPED", "REFUSED")
 	for i := range s.destinations {
 		r := &s.destinations[i]
-		line(r.To, r.Records, r.Delivered, r.InFlight, r.Dropped, r.Refused)
+		line(r.To, r.Records, r.Found, r.Delivered, r.Spooled, r.InFlight, r.Dropped, r.Refused)
 	}
 	if err := t.Flush(); err != nil {
 		return err

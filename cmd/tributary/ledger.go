@@ -84,7 +84,9 @@ type destinationRow struct {
 	rowHead
 	To        string `json:"to"`
 	Records   uint64 `json:"records"`
+	Found     uint64 `json:"found"`
 	Delivered uint64 `json:"acknowledged"`
+	Spooled   uint64 `json:"spooled"`
 	InFlight  uint64 `json:"in_flight"`
 	Dropped   uint64 `json:"dropped"`
 	Refused   uint64 `json:"refused"`
@@ -166,13 +168,13 @@ func (l *ledger) snapshot(final bool) *ledgerSnapshot {
 // destinationOf accounts for one destination. Decoded are the records that had been
 // decoded a moment ago.
 func destinationOf(head rowHead, name string, st sink.Stats, decoded uint64) destinationRow {
-	r := destinationRow{rowHead: head, To: name, Records: st.Written, Delivered: st.Delivered, Dropped: st.Dropped, Refused: st.Refused}
+	r := destinationRow{rowHead: head, To: name, Records: st.Written - st.Found, Found: st.Found, Delivered: st.Delivered, Spooled: st.Spooled, Dropped: st.Dropped, Refused: st.Refused}
 	r.Row = rowDestination
-	done := st.Delivered + st.Dropped + st.Refused
+	done := st.Delivered + st.Spooled + st.Dropped + st.Refused
 	r.InFlight = st.Written - min(done, st.Written)
-	r.Holds = done+r.InFlight == st.Written && decoded <= st.Written
+	r.Holds = done <= st.Written && decoded <= r.Records
 	if head.Final {
-		r.Holds = r.Holds && decoded == st.Written
+		r.Holds = r.Holds && decoded == r.Records
 	}
 	return r
 }

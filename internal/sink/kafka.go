@@ -176,6 +176,7 @@ func (s *kafkaSink) Stats() Stats {
 		st.QueueLimit += limit
 		spooled, found := p.Spooled()
 		st.Spooled += spooled
+		st.Found += found
 		st.Written += found
 	}
 	s.workersMu.Lock()

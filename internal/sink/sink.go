@@ -37,7 +37,8 @@ type Sink interface {
 // Stats accounts for records: Written = Delivered + Dropped + Refused + Spooled +
 // those in flight.
 type Stats struct {
-	Written   uint64 // records handed to the sink, and those that were in its spool when it was opened
+	Written   uint64 // records handed to the sink, and those found
+	Found     uint64 // records that were in its spool when it was opened
 	Delivered uint64 // records that are where they should be
 	Dropped   uint64 // records given up because the queue, or the spool, was full
 	Refused   uint64 // records that the destination would not take

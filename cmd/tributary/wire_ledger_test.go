@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tributary-net/tributary/internal/traffic"
+)
+
+// ledgerRows reads rows of the ledger, a JSON object a line.
+func ledgerRows(t *testing.T, lines []byte) *ledgerSnapshot {
+	t.Helper()
+	s := &ledgerSnapshot{}
+	for line := range strings.Lines(string(lines)) {
+		if err := s.addRow([]byte(line)); err != nil {
+			t.Fatalf("row %s: %v", line, err)
+		}
+	}
+	if s.total.Row != rowTotal || len(s.wrong()) > 0 {
+		t.Fatalf("the ledger does not hold: %s", lines)
+	}
+	return s
+}
+
+// TestWireLedger: the ledger of a running collector, and the last one in the topic,
+// say of every datagram and every record what became of it.
+func TestWireLedger(t *testing.T) {
+	_, broker := startBroker(t, t.TempDir(), "127.0.0.1:0")
+	file := filepath.Join(t.TempDir(), "flows.jsonl")
+	collector, address := startCollect(t, "--to", "kafka://"+broker+"/flows", "--to", "file:"+file, "--to", "kafka://"+broker+"/more", "--ledger-interval", "100ms")
+	url := "http://" + collector.logged(t, "http listens", "addr")
+	sent := load(t, address, traffic.LoadConfig{Rate: 20_000, Flows: 6000, Exporters: 3, Seed: 1})
+	c, err := net.Dial("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("no flow export")); err != nil {
+		t.Fatal(err)
+	}
+	if sent.Flows != 6000 {
+		t.Fatalf("%d flows were sent", sent.Flows)
+	}
+	eventually(t, "all is delivered", func() bool {
+		m := collector.metrics(t)
+		if d := m.kernelDrops(); d > 0 {
+			t.Skipf("the machine is too busy: %d datagrams did not fit the receive buffer", d)
+		}
+		return m.received() == sent.Datagrams+1 && m.sink("delivered") == 3*sent.Flows
+	})
+	check := func(s *ledgerSnapshot) {
+		t.Helper()
+		announced, received := uint64(0), uint64(0)
+		for _, r := range s.domains {
+			announced += r.Announced
+			received += r.Received
+			if r.Unit != "datagrams" || r.Protocol != "NetFlow v9" || r.Missing+r.Unknown+r.Repeated+r.Restarts+r.Malformed != 0 {
+				t.Errorf("row %+v", r)
+			}
+		}
+		if announced != sent.Datagrams || received != sent.Datagrams || s.total.Records != sent.Flows || s.total.Malformed != 1 || s.rest.Datagrams != 1 {
+			t.Errorf("%d announced and %d received, %d records, want %d and %d: %+v", announced, received, s.total.Records, sent.Datagrams, sent.Flows, s.total)
+		}
+		var sockets socketRow
+		for _, r := range s.sockets {
+			sockets.Datagrams += r.Datagrams
+			sockets.Decoded += r.Decoded
+			sockets.Malformed += r.Malformed
+		}
+		if sockets.Datagrams != sent.Datagrams+1 || sockets.Decoded != sent.Datagrams || sockets.Malformed != 1 {
+			t.Errorf("sockets: %+v", sockets)
+		}
+		if len(s.destinations) != 3 {
+			t.Fatalf("%d destinations", len(s.destinations))
+		}
+		for _, r := range s.destinations {
+			if r.Records != sent.Flows || r.Delivered != sent.Flows || r.InFlight+r.Dropped+r.Refused+r.Spooled+r.Found != 0 {
+				t.Errorf("destination %+v", r)
+			}
+		}
+	}
+	status, body := collector.get(t, "/ledger")
+	var answer struct{ Holds bool }
+	if err := json.Unmarshal([]byte(body), &answer); status != http.StatusOK || err != nil || !answer.Holds {
+		t.Errorf("/ledger: %d %s", status, body)
+	}
+	check(ledgerRows(t, tributary(t, "collect", "ledger", "--url", url, "--output", "json")))
+	if text := string(tributary(t, "collect", "ledger", "--url", url)); !strings.HasSuffix(text, "\nboth balances hold\n") {
+		t.Errorf("table:\n%s", text)
+	}
+	collector.stop(t)
+	last := ledgerRows(t, tributary(t, "collect", "ledger", "--kafka", "kafka://"+broker, "--output", "json"))
+	if !last.total.Final {
+		t.Error("the last rows are not those of the stop")
+	}
+	check(last)
+	// What Kafka has is what the ledger says.
+	flows := tributary(t, "consume", "flows", "--kafka", "kafka://"+broker, "--from-beginning", "--exit-at-end", "--decode")
+	if n := strings.Count(string(flows), "\n"); uint64(n) != last.destinations[0].Delivered {
+		t.Errorf("%d flows in Kafka, %d acknowledged", n, last.destinations[0].Delivered)
+	}
+}
+
+// TestWireLedgerWithoutKafka: nobody waits for a Kafka that is away to take the
+// ledger.
+func TestWireLedgerWithoutKafka(t *testing.T) {
+	away, _ := silentPort(t)
+	collector, address := startCollect(t, "--to", "kafka://"+away+"/flows", "--to", "discard:", "--ledger-interval", "10ms")
+	sent := load(t, address, traffic.LoadConfig{Rate: 20_000, Flows: 2000, Exporters: 2, Seed: 1})
+	eventually(t, "all is decoded", func() bool {
+		m := collector.metrics(t)
+		return m.received()+m.kernelDrops() == sent.Datagrams
+	})
+	collector.logged(t, "ledger is not written", "err")
+	s := ledgerRows(t, tributary(t, "collect", "ledger", "--url", "http://"+collector.logged(t, "http listens", "addr"), "--output", "json"))
+	if r := s.destinations[0]; r.InFlight != r.Records || r.Delivered != 0 {
+		t.Errorf("destination %+v", r)
+	}
+}
+
+func TestLedgerThatDoesNotHold(t *testing.T) {
+	s := ledgerSnapshot{domains: []domainRow{{Exporter: "192.0.2.1", Domain: 7, Announced: 10, Received: 9}}}
+	s.destinations = []destinationRow{{To: "discard:"}}
+	if got := strings.Join(s.wrong(), "; "); got != "sequence numbers of 192.0.2.1 domain 7; records of discard:" {
+		t.Errorf("does not hold: %s", got)
+	}
+	var b strings.Builder
+	if err := s.table(&b); err != nil || !strings.HasSuffix(b.String(), "\nthe balances do not hold\n") {
+		t.Errorf("table:\n%s", b.String())
+	}
+}
