@@ -49,9 +49,8 @@ func (t *talker) datagrams() uint64 { return t.sent + t.more }
 
 // life is what was sent between two restarts. Units are counted from its beginning.
 type life struct {
-	units  int
-	came   map[int]int // how often each did
-	before int         // units of the datagram being made
+	units int
+	came  map[int]int // how often each did
 }
 
 // message is one datagram of a talker.

@@ -9,11 +9,11 @@ type mark struct {
 	received  int64  // seconds since the epoch
 	hasUptime bool
 	hasExport bool
-	datagrams bool   // the protocol counts datagrams; false: records
-	none      bool   // the protocol has no sequence numbers
+	datagrams bool // the protocol counts datagrams; false: records
+	none      bool // the protocol has no sequence numbers
 	// held is of a set that was held: its datagram has been counted but for that.
 	held *heldDatagram
-	sets      []byte // of NetFlow v9 and IPFIX
+	sets []byte // of NetFlow v9 and IPFIX
 }
 
 // Balance accounts for the sequence numbers of a domain, in the protocol's own
