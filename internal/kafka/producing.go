@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -121,13 +120,4 @@ func (s producing) requiredAcks() kgo.Acks {
 	default:
 		return kgo.AllISRAcks()
 	}
-}
-
-// compressor returns what compresses whole batches; nil: nothing does.
-func (s producing) compressor() (kgo.Compressor, error) {
-	c, err := kgo.DefaultCompressor(s.compression)
-	if err != nil {
-		return nil, fmt.Errorf("compression.type: %w", err)
-	}
-	return c, nil
 }
