@@ -3,6 +3,8 @@ package commitlog_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
@@ -83,6 +85,93 @@ func BenchmarkRead(b *testing.B) {
 					offset = 0
 				}
 			}
+		})
+	}
+}
+
+// Opening a directory that was closed in order costs by the number of its partitions, not by their size; one that was not, by
+// what lies behind the recovery points.
+func BenchmarkOpen(b *testing.B) {
+	for _, c := range []struct {
+		name             string
+		partitions, size int
+		clean            bool
+	}{
+		{"clean/1000 partitions", 1000, 64 << 10, true},
+		{"clean/256 MB", 1, 256 << 20, true},
+		{"killed/256 MB", 1, 256 << 20, false},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			cfg := commitlog.DirConfig{Path: b.TempDir(), Durability: commitlog.PageCache, RetentionInterval: -1, CleanerInterval: -1}
+			d := open(b, cfg)
+			batch := block(64 << 10)
+			for p := range c.partitions {
+				l, err := d.Create("t", commitlog.NewID(), int32(p), commitlog.LogConfig{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				for range c.size / (64 << 10) {
+					appendTo(b, l, batch)
+				}
+			}
+			if err := d.Close(); err != nil {
+				b.Fatal(err)
+			}
+			if !c.clean {
+				b.SetBytes(int64(c.size))
+			}
+			for b.Loop() {
+				b.StopTimer()
+				if !c.clean {
+					for _, name := range []string{".kafka_cleanshutdown", "recovery-point-offset-checkpoint"} {
+						if err := os.Remove(filepath.Join(cfg.Path, name)); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+				b.StartTimer()
+				d, err := commitlog.OpenDir(cfg)
+				b.StopTimer()
+				if err != nil || d.WasClean() != c.clean {
+					b.Fatal(err)
+				}
+				if err := d.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+func BenchmarkCompact(b *testing.B) {
+	for _, c := range codecs {
+		b.Run(c.name, func(b *testing.B) {
+			var size, at int64
+			for b.Loop() {
+				b.StopTimer()
+				d := open(b, commitlog.DirConfig{Path: b.TempDir(), Durability: commitlog.PageCache, CleanerInterval: -1})
+				l := create(b, d, "t", commitlog.LogConfig{SegmentBytes: 8 << 20, Compact: true, MinCleanableRatio: -1})
+				for range 256 {
+					s := batchSpec{producer: -1, attributes: c.attributes, squeeze: c.squeeze}
+					for range 64 {
+						at++
+						s.keys = append(s.keys, fmt.Appendf(nil, "key %d", at*7919%5000))
+						s.records = append(s.records, fmt.Appendf(nil, "%01000d", at))
+					}
+					appendTo(b, l, s.build())
+				}
+				roll(b, d, l)
+				size = l.Size()
+				b.StartTimer()
+				d.Compact(now())
+				b.StopTimer()
+				if d.Stats().Compactions != 1 || d.Close() != nil {
+					b.Fatal(d.Stats())
+				}
+				b.StartTimer()
+			}
+			b.SetBytes(size)
 		})
 	}
 }

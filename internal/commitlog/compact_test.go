@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -285,7 +286,7 @@ func (h *compactHistory) step() {
 	case n < 95:
 		flushAll(h.t, h.log)
 		old := h.dir
-		h.cfg.FS = h.cfg.FS.(*memFS).crash(h.rng, crashMode(h.rng.IntN(4)))
+		h.cfg.FS = h.cfg.FS.(*memFS).crash(h.rng, crashMode(h.rng.IntN(int(crashModes))))
 		old.Close()
 		h.reopen()
 	}
@@ -299,11 +300,7 @@ func (h *compactHistory) reopen() {
 
 // What a consumer of the whole log ends up with is the same before and after compaction, and so is every record that is left.
 func TestCompact(t *testing.T) {
-	seeds := 30
-	if testing.Short() {
-		seeds = 10
-	}
-	for seed := range seeds {
+	for seed := range rounds(t, 30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			h := newCompactHistory(t, uint64(seed))
@@ -478,8 +475,12 @@ func TestCompactStopsAtDamage(t *testing.T) {
 // Wherever a crash interrupts a compaction, the log has every key with its last value afterwards.
 func TestCompactCrash(t *testing.T) {
 	steps := 0
-	for _, mode := range []crashMode{keepAll, keepNone, keepSome} {
-		for at := int(mode); ; at += 3 { // each step with one of the modes
+	stride := 3 // each step with one or two of the modes
+	if os.Getenv("TRIBUTARY_FAULT_ROUNDS") != "" {
+		stride = 1
+	}
+	for _, mode := range []crashMode{keepAll, keepNone, keepSome, tornPages, halfNames} {
+		for at := int(mode) % stride; ; at += stride {
 			m := newMemFS()
 			cfg := commitlog.DirConfig{Path: "data", FS: m, CleanerInterval: -1, RetentionInterval: -1, Defaults: commitlog.LogConfig{SegmentBytes: 1024, Compact: true, RetentionAge: -1}}
 			d := open(t, cfg)

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +25,9 @@ type history struct {
 	logs map[string]*logHistory
 	seq  int
 	ids  map[int64]bool // producer ids handed out
+	full bool           // the disk may be
+
+	failing bool // a sync is about to fail
 }
 
 type logHistory struct {
@@ -78,8 +84,10 @@ func (h *history) step() {
 	switch n := h.rng.IntN(100); {
 	case l == nil || n < 3 && len(h.logs) < 3:
 		h.create()
-	case n < 53:
+	case n < 50:
 		h.append(l)
+	case n < 53:
+		h.fillDisk(l)
 	case n < 60:
 		h.endTxn(l)
 	case n < 70:
@@ -122,7 +130,9 @@ func (h *history) step() {
 			}
 			h.ids[first+i] = true
 		}
-	case n < 94:
+	case n < 93:
+		h.failSync(l)
+	case n < 95:
 		h.fs.setGate(false)
 		if err := h.dir.Close(); err != nil {
 			h.t.Fatal(err)
@@ -131,6 +141,40 @@ func (h *history) step() {
 	default:
 		h.reopen()
 	}
+}
+
+// fillDisk appends while the disk takes little more: each append is there whole, or not at all.
+func (h *history) fillDisk(l *logHistory) {
+	h.full = true
+	for range 3 {
+		h.fs.set(func() { h.fs.space = h.rng.Int64N(1500) })
+		h.append(l)
+	}
+	h.fs.set(func() { h.fs.space = -1 })
+	h.full = false
+}
+
+// failSync has one sync of the log fail, after which nothing may be acknowledged, and starts again.
+func (h *history) failSync(l *logHistory) {
+	h.fs.setGate(false)
+	flushAll(h.t, l.log)
+	failed := make(chan struct{})
+	var once sync.Once
+	h.fs.set(func() {
+		h.fs.failSync = func(name string) error {
+			err := error(nil)
+			once.Do(func() {
+				err = syscall.EIO
+				close(failed)
+			})
+			return err
+		}
+	})
+	h.failing = true
+	h.append(l)
+	<-failed
+	h.failing = false
+	h.reopen()
 }
 
 func (h *history) create() {
@@ -171,6 +215,9 @@ func (h *history) append(l *logHistory) {
 	}
 	batch := spec.build()
 	info, err := l.log.Append(batch, commitlog.AppendOptions{AllowTransactional: true})
+	if h.full && errors.Is(err, syscall.ENOSPC) || h.failing && errors.Is(err, commitlog.ErrOffline) {
+		return
+	}
 	if err != nil {
 		h.t.Fatalf("append to %s: %v", l.topic, err)
 	}
@@ -229,7 +276,7 @@ func (h *history) read(l *logHistory) {
 
 // reopen crashes one way or another, opens again and checks every promise.
 func (h *history) reopen() {
-	mode := crashMode(h.rng.IntN(4))
+	mode := crashMode(h.rng.IntN(int(crashModes)))
 	old := h.dir
 	next := h.fs.crash(h.rng, mode)
 	if err := old.Close(); err == nil {
@@ -345,12 +392,24 @@ func (h *history) verifyProducer(l *logHistory, p *producerHistory, got map[int6
 	}
 }
 
-func TestCrash(t *testing.T) {
-	seeds := 250
-	if testing.Short() {
-		seeds = 60
+// rounds is how many random histories to run: TRIBUTARY_FAULT_ROUNDS, or as many as a test can afford.
+func rounds(t *testing.T, few int) int {
+	t.Helper()
+	if s := os.Getenv("TRIBUTARY_FAULT_ROUNDS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
-	for seed := range seeds {
+	if testing.Short() {
+		return few / 4
+	}
+	return few
+}
+
+func TestCrash(t *testing.T) {
+	for seed := range rounds(t, 250) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(uint64(seed), 1))

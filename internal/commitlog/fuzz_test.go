@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
 )
@@ -218,5 +219,65 @@ func FuzzAppend(f *testing.F) {
 			t.Fatal(err)
 		}
 		l.MaxTimestamp()
+	})
+}
+
+// FuzzCompact compacts a log with any bytes for the records of a batch, under any attributes: it ends, the log can be read
+// and goes on where it did, and what could not be understood is as it was.
+func FuzzCompact(f *testing.F) {
+	body := keyed(1, "a=1", "b=-", "a=2")[61:]
+	f.Add(uint16(0), uint8(3), body)
+	f.Add(uint16(0x10), uint8(3), body)
+	f.Add(uint16(0x40), uint8(3), body)
+	f.Add(uint16(0x30), uint8(1), []byte{32, 0, 0, 0, 8, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0})
+	f.Add(uint16(8), uint8(2), body)
+	f.Add(uint16(0), uint8(3), body[:len(body)-2])
+	for _, c := range codecs[1:] {
+		f.Add(c.attributes, uint8(3), c.squeeze(body))
+		f.Add(c.attributes, uint8(3), body)
+	}
+	f.Fuzz(func(t *testing.T, attributes uint16, n uint8, body []byte) {
+		n = n%8 + 1
+		strange := batchSpec{records: make([][]byte, n), attributes: attributes &^ 7, producer: 7, sequence: 0}
+		if attributes&0x30 == 0 {
+			strange.producer = -1
+		}
+		strange.squeeze = func([]byte) []byte { return body }
+		strange.attributes |= attributes % 5
+		b := strange.build()
+		binary.BigEndian.PutUint64(b, 2)
+		binary.BigEndian.PutUint32(b[12:], 0)
+		first, last := keyed(1, "a=0", "c=0"), keyed(9, "a=9", "z=9")
+		binary.BigEndian.PutUint32(first[12:], 0)
+		binary.BigEndian.PutUint64(last, 2+uint64(n))
+		binary.BigEndian.PutUint32(last[12:], 0)
+		m := newMemFS()
+		m.put("data/t-0/00000000000000000000.log", slices.Concat(first, b, last))
+		m.put("data/t-0/leader-epoch-checkpoint", []byte("0\n1\n0 0\n"))
+		cfg := commitlog.DirConfig{
+			Path: "data", FS: m, RetentionInterval: -1, CleanerInterval: -1,
+			Defaults: commitlog.LogConfig{RetentionAge: -1, Compact: true, MinCleanableRatio: -1, DeleteRetention: 1},
+		}
+		d := open(t, cfg)
+		l := d.Log("t", 0)
+		end := l.EndOffset()
+		if end != 4+int64(n) {
+			t.Fatalf("end %d", end)
+		}
+		roll(t, d, l)
+		for round := range 3 {
+			d.Compact(now().Add(time.Duration(round) * time.Hour))
+			got := readAny(t, l)
+			if st := d.Stats(); st.CompactErrors > 0 || len(got) == 0 || got[len(got)-1] != end || l.EndOffset() != end+1 {
+				t.Fatalf("round %d: %v, end %d, %+v", round, got, l.EndOffset(), st)
+			}
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		d = open(t, cfg)
+		if d.Log("t", 0).EndOffset() != end+1 || d.Stats().RecoveredLogs > 0 {
+			t.Fatalf("opened again: end %d", d.Log("t", 0).EndOffset())
+		}
 	})
 }

@@ -68,10 +68,13 @@ var errDead = errors.New("the process is gone")
 type crashMode int
 
 const (
-	keepAll  crashMode = iota // only the process dies
-	keepNone                  // the disk has what was synced and nothing else
-	keepSome                  // any part of it, torn anywhere
-	flipBits                  // any part of it, with damage
+	keepAll   crashMode = iota // only the process dies
+	keepNone                   // the disk has what was synced and nothing else
+	keepSome                   // any part of it, torn anywhere
+	flipBits                   // any part of it, with damage
+	tornPages                  // some pages of each write, the others as zeros
+	halfNames                  // contents as in keepSome; of a rename the new name perhaps without the loss of the old
+	crashModes
 )
 
 // crash ends this file system and returns what the next start finds.
@@ -98,8 +101,12 @@ func (n *node) survive(rng *rand.Rand, mode crashMode) *node {
 			names = n.children
 		}
 		for _, op := range n.renames {
-			if mode == keepSome && rng.IntN(2) == 0 || mode == flipBits && rng.IntN(4) > 0 {
+			if mode >= keepSome && mode != flipBits && rng.IntN(2) == 0 || mode == flipBits && rng.IntN(4) > 0 {
+				half := mode == halfNames && len(op) > 1 && rng.IntN(2) == 0
 				for name, c := range op {
+					if c == nil && half {
+						continue
+					}
 					if c == nil {
 						delete(names, name)
 					} else {
@@ -119,7 +126,12 @@ func (n *node) survive(rng *rand.Rand, mode crashMode) *node {
 	if mode == keepAll {
 		data = slices.Clone(n.data)
 	}
-	if mode == keepSome || mode == flipBits {
+	if mode == tornPages {
+		for _, w := range n.writes {
+			data = w.tear(data, rng)
+		}
+	}
+	if mode == keepSome || mode == flipBits || mode == halfNames {
 		for _, w := range n.writes {
 			switch rng.IntN(5) {
 			case 0: // lost
@@ -141,6 +153,26 @@ func (n *node) survive(rng *rand.Rand, mode crashMode) *node {
 		}
 	}
 	return &node{data: data, synced: slices.Clone(data)}
+}
+
+// tear applies some of the pages that a write touches, or a truncation, or nothing.
+func (w write) tear(data []byte, rng *rand.Rand) []byte {
+	const page = 512 // small, as the files of tests are
+	if w.size >= 0 {
+		if rng.IntN(2) == 0 {
+			return data
+		}
+		return w.apply(data, 0)
+	}
+	for at := 0; at < len(w.data); {
+		n := min(len(w.data)-at, page-int(w.off+int64(at))%page)
+		part := write{off: w.off + int64(at), data: w.data[at : at+n], size: -1}
+		if rng.IntN(3) > 0 {
+			data = part.apply(data, n)
+		}
+		at += n
+	}
+	return data
 }
 
 // apply changes file contents by the first n bytes of a write, or all of a truncation.

@@ -59,9 +59,10 @@ type recovery struct {
 	indexed   map[int64]int // how many index files there are for a base
 	snapshots []int64
 	segments  []*segment
-	maxEpoch  int32 // largest epoch in a batch looked at
-	known     bool  // the history of epochs could be read
-	gaps      bool  // there may be gaps between batches: the log was compacted and where it was flushed is not known
+	maxEpoch  int32          // largest epoch in a batch looked at
+	known     bool           // the history of epochs could be read
+	lostTxns  map[int64]bool // segments whose index of aborted transactions went with an interrupted compaction
+	gaps      bool           // there may be gaps between batches: the log was compacted and where it was flushed is not known
 }
 
 // checkpoints is what the directory's checkpoints say of a log.
@@ -74,7 +75,7 @@ type checkpoints struct {
 
 // openLog brings one log back. A nil error comes with a log; with an error whatever was opened is closed again.
 func (d *Dir) openLog(k partitionKey, at checkpoints, buf []byte) (*Log, error) {
-	r := &recovery{Log: d.newLog(k, d.file(partitionDir(k))), buf: buf, now: time.Now(), maxEpoch: -1, indexed: make(map[int64]int)}
+	r := &recovery{Log: d.newLog(k, d.file(partitionDir(k))), buf: buf, now: time.Now(), maxEpoch: -1, indexed: make(map[int64]int), lostTxns: make(map[int64]bool)}
 	r.gaps = !at.known && (at.cleaned > 0 || r.Config().Compact)
 	if err := r.run(d.clean && at.known, at.recovery, at.start); err != nil {
 		for _, s := range r.segments {
@@ -240,7 +241,7 @@ func (r *recovery) checkSealed() error {
 			return err
 		}
 		txns, err := s.txn.open(s.base, r.bases[i+1]-1)
-		if err == nil && !txns {
+		if err == nil && (!txns || r.lostTxns[s.base]) {
 			err = r.rebuildTxns(s)
 		}
 		if err != nil {
@@ -294,7 +295,7 @@ func (s *segment) openIndexes(maxLast int64) (ok bool, err error) {
 	return s.maxTime >= 0 && s.maxTimeLast >= s.base && s.maxTimeLast <= maxLast, nil
 }
 
-// openTail finds the end of a log that was closed in order: from the last index entry on, batch by batch. It answers
+// openTail finds the end of a log that was closed in order: from the last index entry on, header by header. It answers
 // -1 when anything is not as closing left it.
 func (r *recovery) openTail() (int64, error) {
 	s := r.segments[len(r.segments)-1]
@@ -313,23 +314,21 @@ func (r *recovery) openTail() (int64, error) {
 	} else if some {
 		pos = int64(binary.BigEndian.Uint32(e[4:]))
 	}
+	// Headers are enough: what an orderly stop has synced is looked at again only when it does not end where it says.
 	end, reached := int64(-1), pos
-	in := newBatchReader(s.f, pos, size, r.buf)
-	for {
-		h, err := in.next()
-		if errors.Is(err, io.EOF) {
-			break
+	err = s.scan(pos, size, func(h header, at int64) bool {
+		if h.baseOffset() < max(end, s.base) || h.lastDelta() < 0 || !s.fits(h.lastOffset()) {
+			end = -1
+			return false
 		}
-		if isDamage(err) {
-			return -1, nil
-		}
-		if err != nil {
-			return -1, err
-		}
-		end, reached = h.lastOffset()+1, in.pos
+		end, reached = h.lastOffset()+1, at+h.size()
 		s.sinceIndex += h.size()
+		return true
+	})
+	if err != nil && !isDamage(err) {
+		return -1, err
 	}
-	if reached != size {
+	if err != nil || reached != size {
 		return -1, nil
 	}
 	if h, ok, err := s.first(); err != nil {

@@ -198,6 +198,8 @@ func (r *recovery) finishSwap(base int64, names map[string]bool) error {
 		if err == nil {
 			delete(names, name+suffixSwap)
 			names[name] = true
+		} else if suffix == suffixTxnIndex && !names[name] {
+			r.lostTxns[base] = true
 		}
 	}
 	return r.dir.fs.SyncDir(r.path)
