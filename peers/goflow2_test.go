@@ -363,12 +363,45 @@ func sameValues(r *flow.Record, m protoreflect.Message) error {
 			}
 			continue
 		}
+		if field.Name() == "extras" {
+			if err := sameExtras(r.Extras(), m.Get(field).List()); err != nil {
+				return err
+			}
+			continue
+		}
 		f, ok := flow.FieldByName(string(field.Name()))
 		if !ok || uint16(field.Number()) != f.Info().Number {
 			return fmt.Errorf("%s: no such field", field.Name())
 		}
 		if got, want := show(m.Get(field)), show(protoreflect.ValueOf(valueOf(r, f))); got != want {
 			return fmt.Errorf("%s is %s, want %s", f, got, want)
+		}
+	}
+	return nil
+}
+
+// sameExtras reports an extra field in which messages differ from a record's.
+func sameExtras(want []flow.ExtraValue, got protoreflect.List) error {
+	if got.Len() != len(want) {
+		return fmt.Errorf("%d extra fields, want %d", got.Len(), len(want))
+	}
+	for i, w := range want {
+		m := got.Get(i).Message()
+		value := m.WhichOneof(m.Descriptor().Oneofs().ByName("value"))
+		if name := m.Get(m.Descriptor().Fields().ByName("name")).String(); name != w.Name() || value == nil || string(value.Name()) != w.Type().String()+"_value" {
+			return fmt.Errorf("extra field %s has %v, want %s of type %s", name, value, w.Name(), w.Type())
+		}
+		text := show(protoreflect.ValueOf(w.Uint()))
+		switch w.Type() {
+		case flow.ExtraString, flow.ExtraList:
+			text = string(w.Bytes())
+		case flow.ExtraBytes, flow.ExtraIP:
+			text = show(protoreflect.ValueOf(w.Bytes()))
+		case flow.ExtraInt, flow.ExtraFloat, flow.ExtraBool:
+			text = string(w.AppendTo(nil))
+		}
+		if v := show(m.Get(value)); v != text {
+			return fmt.Errorf("extra field %s is %s, want %s", w.Name(), v, text)
 		}
 	}
 	return nil
@@ -449,6 +482,54 @@ func TestProto(t *testing.T) {
 		})
 	}
 	t.Logf("%d records", records)
+}
+
+// TestCountersProto compiles counters.proto, and reads by it what tributary writes.
+func TestCountersProto(t *testing.T) {
+	compiler := protocompile.Compiler{Resolver: &protocompile.SourceResolver{ImportPaths: []string{"../collect"}}}
+	files, err := compiler.Compile(t.Context(), "counters.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := files[0].Messages().ByName("CounterSample")
+	samples, values := 0, 0
+	decoder := collect.NewDecoder(collect.DecoderConfig{Counters: func(s *collect.CounterSample) {
+		samples++
+		m := dynamicpb.NewMessage(message)
+		if err := proto.Unmarshal(s.AppendProtobuf(nil), m); err != nil || len(m.GetUnknown()) > 0 {
+			t.Fatalf("%v, unknown %x", err, m.GetUnknown())
+		}
+		records := m.Get(message.Fields().ByName("records")).List()
+		if records.Len() != len(s.Sample.Records) {
+			t.Errorf("%d records, want %d", records.Len(), len(s.Sample.Records))
+		}
+		for i := range records.Len() {
+			r := records.Get(i).Message()
+			if format := r.Get(r.Descriptor().Fields().ByName("format")).Uint(); format != uint64(s.Sample.Records[i].Format.Number()) {
+				t.Errorf("record of format %d, want %v", format, s.Sample.Records[i].Format)
+			}
+			values += r.Get(r.Descriptor().Fields().ByName("values")).List().Len()
+		}
+	}})
+	for _, file := range captureFiles(t) {
+		in, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		capture, err := packet.NewReader(bufio.NewReader(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		datagrams := packet.NewDatagramReader(capture)
+		for d := (packet.Datagram{}); datagrams.Next(&d) == nil; {
+			_ = decoder.Decode(&flow.Datagram{Exporter: d.Source, Received: d.Time, Payload: d.Payload}, func(*flow.Record) error { return nil })
+		}
+		in.Close()
+	}
+	if samples < 100 || values < 10*samples {
+		t.Errorf("%d samples with %d values", samples, values)
+	}
+	t.Logf("%d samples, %d values", samples, values)
 }
 
 // show shows a value: numbers of all types alike, octets in hexadecimal.
