@@ -156,6 +156,44 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
+// BenchmarkLearn is a start with what a thousand exporters of ten templates each
+// have taught.
+func BenchmarkLearn(b *testing.B) {
+	teacher := collect.NewDecoder(collect.DefaultDecoderConfig())
+	for i := range 1000 {
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 1)
+		if err := teacher.Decode(&flow.Datagram{Exporter: from, Received: received, Payload: manyTemplates(0, 10, 1, 18)}, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var keys, values [][]byte
+	for _, exporter := range teacher.Exporters() {
+		for _, st := range teacher.State(exporter) {
+			value, err := st.MarshalValue()
+			if err != nil {
+				b.Fatal(err)
+			}
+			keys, values = append(keys, []byte(st.StateKey.String())), append(values, value)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		d := collect.NewDecoder(collect.DefaultDecoderConfig())
+		var states []collect.State
+		for i := range keys {
+			st, err := collect.ParseState(keys[i], values[i])
+			if err != nil {
+				b.Fatal(err)
+			}
+			states = append(states, st)
+		}
+		if n := d.Learn(states); n != len(states) {
+			b.Fatalf("%d of %d learnt", n, len(states))
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(keys)), "ns/state")
+}
+
 // FuzzDecode decodes any octets twice, behind datagrams that announce templates.
 func FuzzDecode(f *testing.F) {
 	for _, l := range loads() {

@@ -9,7 +9,10 @@
 //
 // Templates are known by the exporter's address, the version of the protocol,
 // the observation domain and their id. The source port counts only when two
-// exporters behind one address have been seen to contradict each other.
+// exporters behind one address have been seen to contradict each other. Data that
+// come before their template are held until it comes, within bounds. What exporters
+// taught can be read ([Decoder.State]), stored, and given to another decoder
+// ([Decoder.Learn]).
 //
 // The package keeps no log of its own and knows no metrics library: [Server.Stats]
 // and [Decoder.Stats] tell what happened, and [Config.Logger] what is worth a line.

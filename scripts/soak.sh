@@ -95,4 +95,4 @@ wait "$pid" || fail "the broker did not stop in order"
 echo "soak: $there records in $minutes minutes, nothing lost"
 
 TRIBUTARY_SOAK=1 go test -count=1 -run '^TestMillionTemplates$' ./collect
-trials '^TestWire(Faults$|Cluster$|Spool|ManyTemplates$)'
+trials '^TestWire(Faults$|Cluster$|Spool|ManyTemplates$|ThousandExporters$)'
