@@ -203,10 +203,10 @@ func TestKFlowVariables(t *testing.T) {
 // Properties that nothing comes of are told apart: those that others know, and
 // those that nobody does.
 func TestKFlowSortsOut(t *testing.T) {
-	site := writeFile(t, "kafka.props.key.serializer=a\nkafka.props.lingr.ms=1\nkafka.tpoic=x\nour.broker=k1\nkafka.props.bootstrap.servers=${our.broker}\n"+
+	site := writeFile(t, "kafka.props.key.serializer=a\nkafka.props.lingr.ms=1\nkafka.tpoic=x\nour.broker=127.0.0.1:1\nkafka.props.bootstrap.servers=${our.broker}\n"+
 		"kafka.props.queue.buffering.max.ms=7\n")
 	var out, log bytes.Buffer
-	// The port is taken from a sink that cannot be opened: it ends right after it said
+	// A folder cannot be written to as a file: it ends right after it said
 	// what it has to say.
 	code := run(t.Context(), []string{
 		"collect", "--kflow", site, "--http", "off", "-Duser.country=DE", "-Dapp.kafka.props.ssl.cipher.suites=x",
