@@ -23,7 +23,7 @@ func serveDescribeLogDirs(rq *request, m kmsg.Request) error {
 	}
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir = b.cfg.DataDir
-	dir.TotalBytes, dir.UsableBytes = volumeOf(b.cfg.DataDir)
+	dir.UsableBytes, dir.TotalBytes = b.dir.Space()
 	if b.Err() != nil {
 		dir.ErrorCode = rq.code(codeStorageError)
 	}

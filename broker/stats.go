@@ -89,7 +89,7 @@ type Stats struct {
 
 // DiskStats says how the disk of the data directory stands, and what compaction did on it.
 type DiskStats struct {
-	Free, Total int64 // bytes of the file system; math.MaxInt64 where it does not say
+	Free, Total int64 // bytes of the file system; -1 where it does not say
 	Full        bool  // produce is refused for want of room: DiskReserve or DiskBudget
 
 	Refused         uint64 // batches, for that

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs everything with demo traffic for a while and watches that it stays well, then
-# the tests that break what can break, each for as long:
+# the tests that break what can break, each for as long. Before that the broker's log
+# lives through FAULT_ROUNDS (2000) random histories of power cuts, full disks, failing
+# fsyncs and interrupted compactions:
 #
 #   scripts/soak.sh [MINUTES [TEST]]     (10, all; TEST is a regular expression)
 #
@@ -25,6 +27,8 @@ if [ -n "$tests" ]; then
 	trials "$tests"
 	exit
 fi
+TRIBUTARY_FAULT_ROUNDS=${FAULT_ROUNDS:-2000} go test -count=1 -timeout 24h -run 'Crash|Compact' ./internal/commitlog
+
 binary=$PWD/bin/tributary
 [ -x "$binary" ] || make -s build
 work=$(mktemp -d)

@@ -101,7 +101,7 @@ func (c brokerCollector) Collect(m chan<- prometheus.Metric) {
 	gauge(brokerPartitions, float64(s.Partitions))
 	gauge(brokerUnclean, flag(s.UncleanStart))
 	gauge(brokerOffline, flag(s.Offline))
-	if s.Disk.Total < maxInt64 {
+	if s.Disk.Total >= 0 {
 		gauge(brokerDiskFree, float64(s.Disk.Free))
 	}
 	gauge(brokerDiskFull, flag(s.Disk.Full))

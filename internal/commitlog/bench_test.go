@@ -150,7 +150,7 @@ func BenchmarkCompact(b *testing.B) {
 			var size, at int64
 			for b.Loop() {
 				b.StopTimer()
-				d := open(b, commitlog.DirConfig{Path: b.TempDir(), Durability: commitlog.PageCache, CleanerInterval: -1})
+				d := open(b, commitlog.DirConfig{Path: b.TempDir(), CleanerInterval: -1})
 				l := create(b, d, "t", commitlog.LogConfig{SegmentBytes: 8 << 20, Compact: true, MinCleanableRatio: -1})
 				for range 256 {
 					s := batchSpec{producer: -1, attributes: c.attributes, squeeze: c.squeeze}

@@ -308,7 +308,7 @@ func (d *Dir) cleanGroup(c *cleanRange, i, j int, f *batchFilter) error {
 	for _, s := range c.segments[i:j] {
 		size += s.size.Load()
 	}
-	if free, _ := d.Space(); free-d.cfg.DiskReserve < size {
+	if free, _ := d.Space(); free >= 0 && free-d.cfg.DiskReserve < size {
 		return fmt.Errorf("%w: %d bytes free, %d may be needed", ErrNoRoom, free, size)
 	}
 	list, err := l.abortedBetween(c.bases[i], c.bases[j])

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// spacer is a file system that knows how much room there is. That of [OSFS] does on Linux and macOS.
+// spacer is a file system that knows how much room there is. That of [OSFS] does on Linux, macOS and FreeBSD.
 type spacer interface {
 	// Space is how many bytes can still be written, and how many there are in all.
 	Space(name string) (free, total int64, err error)
@@ -26,22 +26,21 @@ type room struct {
 	full bool
 }
 
-// Space is how many bytes the file system of the directory can still take, and how many it has; math.MaxInt64 where it
-// does not say.
+// Space is how many bytes the file system of the directory can still take, and how many it has; -1 where it does not
+// say.
 func (d *Dir) Space() (free, total int64) {
 	if s, ok := d.fs.(spacer); ok {
 		if free, total, err := s.Space(d.cfg.Path); err == nil {
 			return free, total
 		}
 	}
-	return math.MaxInt64, math.MaxInt64
+	return -1, -1
 }
 
-// roomLeft is how much may be appended before the reserve or the budget is touched.
+// roomLeft is how much may be written before the reserve or the budget is touched.
 func (d *Dir) roomLeft() int64 {
 	left := int64(math.MaxInt64)
-	if d.cfg.DiskReserve > 0 {
-		free, _ := d.Space()
+	if free, _ := d.Space(); free >= 0 {
 		left = free - d.cfg.DiskReserve
 	}
 	if d.cfg.DiskBudget > 0 {

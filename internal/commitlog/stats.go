@@ -24,7 +24,7 @@ type Stats struct {
 	RetiredSegments int64 // removed by retention
 	RetiredBytes    int64
 
-	Free, Total int64 // bytes of the file system, math.MaxInt64 where it does not say
+	Free, Total int64 // bytes of the file system, -1 where it does not say
 	Full        bool  // appends are refused for want of room
 	RefusedFull int64 // so many were
 
