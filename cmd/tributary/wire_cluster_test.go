@@ -21,6 +21,19 @@ type clusterTrial struct {
 // nodes breaks in all the ways that it can. Nothing acknowledged is missing, nothing
 // is there twice, and in each partition flows are in order.
 func TestWireCluster(t *testing.T) {
+	ct := startCluster(t)
+	ct.begin(clusterEndpoint, 4000)
+	ct.run(slices.Concat(ct.connectionFaults(2000), ct.topicFaults(4000, 2500), ct.faults()))
+	ct.inSync()
+	ct.end()
+}
+
+// clusterEndpoint are the properties of the collector's endpoints.
+const clusterEndpoint = "request.timeout.ms=2000&sasl.mechanism=PLAIN&sasl.username=collector&sasl.password=secret&"
+
+// startCluster starts the nodes, and makes topics that the collector may write to.
+func startCluster(t *testing.T) *clusterTrial {
+	t.Helper()
 	tr := &trial{t: t, rng: seeded(t), workers: 1, patience: 4 * patience}
 	for range 3 {
 		tr.proxies = append(tr.proxies, newProxy(t, ""))
@@ -58,10 +71,7 @@ min.insync.replicas=2
 		}
 	}
 	ct.permit(kadm.OpDescribe, kadm.OpDescribeConfigs, kadm.OpWrite)
-	tr.begin("request.timeout.ms=2000&sasl.mechanism=PLAIN&sasl.username=collector&sasl.password=secret&", 4000)
-	tr.run(slices.Concat(tr.connectionFaults(2000), tr.topicFaults(4000, 2500), ct.faults()))
-	ct.inSync()
-	tr.end(cluster.brokers)
+	return ct
 }
 
 // faults are what happens to the cluster.

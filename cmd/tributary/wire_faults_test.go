@@ -29,6 +29,6 @@ func TestWireFaults(t *testing.T) {
 		tr.arrives(5000)
 		broker, _ = startBroker(t, dir, address, "--advertise", way.addr)
 	}}}))
-	tr.end(address)
+	tr.end()
 	broker.stop(t)
 }

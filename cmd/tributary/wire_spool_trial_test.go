@@ -21,59 +21,104 @@ const (
 	stopped     = "stopped"
 )
 
+// presence is whether Kafka is there.
+type presence struct {
+	there       bool
+	leave, come func()
+}
+
+func (p *presence) away() {
+	if p.there {
+		p.leave()
+		p.there = false
+	}
+}
+
+func (p *presence) back() {
+	if !p.there {
+		p.come()
+		p.there = true
+	}
+}
+
 // TestWireSpoolKilled: collector and broker are killed at any moment, several times.
 // What was spooled arrives, once and in order; what was not, is what was under way.
 func TestWireSpoolKilled(t *testing.T) {
 	t.Parallel()
-	rng := seeded(t)
 	way := newProxy(t, "")
 	dir := t.TempDir()
 	broker, address := startBroker(t, dir, "127.0.0.1:0", "--advertise", way.addr)
 	way.aim(address)
-	alive := true
-	away := func() {
-		if alive {
-			broker.kill()
-			alive = false
-		}
-	}
-	back := func() {
-		if !alive {
-			broker, _ = startBroker(t, dir, address, "--advertise", way.addr)
-			alive = true
-		}
-	}
-	tr := &trial{t: t, rng: rng, workers: 1, proxies: []*proxy{way}, patience: 2 * patience}
+	tr := &trial{t: t, rng: seeded(t), workers: 1, proxies: []*proxy{way}, patience: 2 * patience}
 	for _, d := range []destination{{topic: "plain"}, {topic: "both", properties: "compression.type=lz4&key=src_addr", keyed: true}} {
 		d.partitions = map[int32]bool{4: true}
 		tr.destinations = append(tr.destinations, &d)
 	}
-	spool := t.TempDir()
 	tr.administer(address)
-	if rng.IntN(2) == 0 {
-		away() // nothing is known of the cluster when the first flows are spooled
+	kafka := &presence{
+		there: true,
+		leave: func() { broker.kill() },
+		come:  func() { broker, _ = startBroker(t, dir, address, "--advertise", way.addr) },
 	}
+	if tr.rng.IntN(2) == 0 {
+		kafka.away() // nothing is known of the cluster when the first flows are spooled
+	}
+	tr.lives("request.timeout.ms=700&", 20_000, kafka)
+	broker.stop(t)
+}
+
+// TestWireSpoolCluster is the same with three nodes of Apache Kafka, of which one or
+// more are killed.
+func TestWireSpoolCluster(t *testing.T) {
+	if soakFor(t) == 0 {
+		t.Skip("has only a long form: scripts/soak.sh 10 TestWireSpoolCluster")
+	}
+	ct := startCluster(t)
+	var gone []int32
+	ct.lives(clusterEndpoint, 8000, &presence{
+		there: true,
+		leave: func() {
+			gone = nil
+			for _, n := range ct.rng.Perm(3)[:1+ct.rng.IntN(3)] {
+				gone = append(gone, int32(n+1))
+				ct.cluster.kill(t, int32(n+1))
+			}
+		},
+		come: func() {
+			ct.start(gone...)
+			ct.inSync()
+			ct.moveLeaders()
+		},
+	})
+}
+
+// lives has collectors with one spool live and end, counts what was sent to each, and
+// compares it with what is in the topics after the last.
+func (tr *trial) lives(endpoint string, rate float64, kafka *presence) {
+	t, rng := tr.t, tr.rng
+	t.Helper()
+	spool := t.TempDir()
 	var lives []life
 	next := uint64(0)
 	begin, length := time.Now(), soakFor(t)
 	for len(lives) < 6 || time.Since(begin) < length {
-		tr.open("request.timeout.ms=700&", "--spool", spool, "--spool-bytes", "1GiB")
+		tr.open(endpoint, "--spool", spool, "--spool-bytes", "1GiB")
 		l := life{first: next, end: []string{killed, killed, killedStill, stopped}[rng.IntN(4)]}
 		found := tr.collector.metrics(t)
-		tr.loading = startLoad(t, tr.address, traffic.LoadConfig{Rate: 20_000, Exporters: 3, First: l.first, Seed: rng.Uint64()})
+		tr.loading = startLoad(t, tr.address, traffic.LoadConfig{Rate: rate, Exporters: 3, First: l.first, Seed: rng.Uint64()})
 		for range 1 + rng.IntN(3) {
 			switch what := rng.IntN(7); {
 			case what == 0:
-				away()
+				kafka.away()
 			case what == 1:
-				back()
+				kafka.back()
 			case what == 2:
-				way.cut()
+				tr.any().cut()
 			case what == 3:
-				way.next(tr.deeds(3)...)
-			case what == 4 && alive:
+				tr.any().next(tr.deeds(3)...)
+			case what == 4 && kafka.there:
 				tr.addPartitions()
-			case what == 5 && alive:
+			case what == 5 && kafka.there:
 				tr.limit([]int{5000, 20_000, 1_000_000}[rng.IntN(3)])
 			}
 			tr.arrives(uint64(1 + rng.IntN(10_000)))
@@ -108,6 +153,7 @@ func TestWireSpoolKilled(t *testing.T) {
 		} else {
 			tr.collector.kill()
 		}
+		tr.collector = nil
 		tr.loading.cancel()
 		<-tr.loading.done
 		l.flows = tr.loading.stats.Flows
@@ -125,19 +171,21 @@ func TestWireSpoolKilled(t *testing.T) {
 				t.Errorf("%s: %d flows were sent, %d delivered or spooled", d.topic, l.flows, got)
 			}
 		}
-		t.Logf("%2d: broker there: %v, %s: %d flows sent, sure %v", len(lives), alive, l.end, l.flows, l.sure)
+		t.Logf("%2d: kafka there: %v, %s: %d flows sent, sure %v", len(lives), kafka.there, l.end, l.flows, l.sure)
 		lives = append(lives, l)
 		next += l.flows + 10_000 // what was sent and not counted any more has numbers of its own
 		if rng.IntN(2) == 0 {
-			away()
+			kafka.away()
 		} else if rng.IntN(2) == 0 {
-			back()
+			kafka.back()
 		}
 	}
-	way.heal()
-	back()
+	for _, p := range tr.proxies {
+		p.heal()
+	}
+	kafka.back()
 	tr.limit(1_000_000)
-	tr.open("request.timeout.ms=700&", "--spool", spool, "--spool-bytes", "1GiB")
+	tr.open(endpoint, "--spool", spool, "--spool-bytes", "1GiB")
 	tr.until("nothing waits any more", func() bool {
 		m := account(t, tr.collector)
 		for _, d := range tr.destinations {
@@ -148,8 +196,9 @@ func TestWireSpoolKilled(t *testing.T) {
 		return true
 	})
 	tr.collector.stop(t)
+	tr.collector = nil
 	for i, d := range tr.destinations {
-		got := readBack(t, address, d, next, true)
+		got := readBack(t, tr.direct, d, next, true)
 		for n, l := range lives {
 			there := got.between(l.first, l.first+10_000+l.flows)
 			if there < l.sure[i] {
@@ -160,7 +209,6 @@ func TestWireSpoolKilled(t *testing.T) {
 			}
 		}
 	}
-	broker.stop(t)
 }
 
 // TestWireSpoolOutage: Kafka is away while many more flows arrive than memory may hold.
