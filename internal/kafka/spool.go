@@ -73,7 +73,9 @@ type boundState struct {
 	ID        int64 `json:"producer_id"`
 	Epoch     int16 `json:"producer_epoch"`
 	Sequence  int32 `json:"sequence"`
-	// Batches have numbers: the one that is under way, and what it was split into.
+	// Batches have numbers: the one that is under way, and what it was split into. One
+	// for any partition that this one has been given stays with it, with numbers
+	// or without: others may have batches of later records already.
 	Batches []batchState `json:"batches,omitempty"`
 }
 
@@ -333,8 +335,11 @@ func (p *Producer) save() error {
 	for _, pt := range p.partitions {
 		st := boundState{Partition: pt.number, ID: pt.by.id, Epoch: pt.by.epoch, Sequence: pt.sequence}
 		for _, b := range pt.queue {
-			if b.numbered {
-				st.Batches = append(st.Batches, batchState{b.lane, b.offset, b.records, b.by.id, b.by.epoch, b.sequence, b.part})
+			if by := b.by; b.numbered || b.lane == 0 {
+				if !b.numbered {
+					by = nobody
+				}
+				st.Batches = append(st.Batches, batchState{b.lane, b.offset, b.records, by.id, by.epoch, b.sequence, b.part})
 			}
 		}
 		s.Numbers = append(s.Numbers, st)
@@ -409,8 +414,10 @@ func (p *Producer) recover() error {
 			if err != nil {
 				return fmt.Errorf("read the spool: %w", err)
 			}
-			b.number(identity{bs.ID, bs.Epoch}, bs.Sequence)
-			b.doubt, b.part = true, bs.Part
+			if by := (identity{bs.ID, bs.Epoch}); by != nobody {
+				b.number(by, bs.Sequence)
+				b.doubt, b.part = true, bs.Part
+			}
 			p.pend(1)
 			pt.queue = append(pt.queue, b)
 			l := p.lane(bs.Lane)
