@@ -68,7 +68,7 @@ func (t *txn) remember() (logged, error) {
 		v.Topics[i].Partitions = append(v.Topics[i].Partitions, tp.partition)
 	}
 	batch := appendBatch(nil, []record{{key: txnKey(t.id), value: v.AppendTo(nil)}}, v.LastUpdateTimestamp)
-	info, err := l.Append(batch, commitlog.AppendOptions{})
+	info, err := l.Append(batch, commitlog.AppendOptions{UseReserve: true}) // so that transactions can be ended on a full disk
 	if err != nil {
 		return logged{}, err
 	}

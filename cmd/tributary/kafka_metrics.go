@@ -149,7 +149,7 @@ var kafkaMetrics = []kafkaMetric{
 	kafkaCounter("producer_error_records", "Records given up because Kafka refuses them, or too late.", "record-error-total, record-error-rate", ofProducer(func(p *kafka.ProducerStats) uint64 { return p.Errors })),
 	kafkaCounter("producer_retried_records", "Records sent again.", "record-retry-total, record-retry-rate", ofProducer(func(p *kafka.ProducerStats) uint64 { return p.Retries })),
 	kafkaCounter("producer_splits", "Batches split because they were too large for the broker.", "batch-split-total, batch-split-rate", ofProducer(func(p *kafka.ProducerStats) uint64 { return p.Splits })),
-	kafkaMetric{
+	{
 		prometheus.NewDesc("tributary_kafka_producer_queue_seconds_total", "How long batches waited, from their first record until they were sent, all together.", []string{"client"}, nil),
 		prometheus.CounterValue, "record-queue-time-avg = this by batches", func(s *kafkaStats, out func(float64, ...string)) {
 			if s.producer != nil {
@@ -167,7 +167,7 @@ var kafkaMetrics = []kafkaMetric{
 	ofRequests("request_seconds_total", "From the first octet of a request to the last one of its answer, all together, by kind.", "request-latency-avg, fetch-latency-avg = this by requests", prometheus.CounterValue, func(r kafka.RequestStats) float64 { return r.Time.Seconds() }),
 	ofRequests("request_max_seconds", "The longest of these in the last one to two minutes.", "request-latency-max, fetch-latency-max", prometheus.GaugeValue, func(r kafka.RequestStats) float64 { return r.Max.Seconds() }),
 	kafkaCounter("throttles", "Answers that asked for a pause, by quotas of the cluster.", "", func(s *kafkaStats) (uint64, bool) { return s.Throttles, true }),
-	kafkaMetric{
+	{
 		prometheus.NewDesc("tributary_kafka_throttle_seconds_total", "These pauses, all together.", []string{"client"}, nil),
 		prometheus.CounterValue, "produce-throttle-time-avg, fetch-throttle-time-avg = this by throttles", func(s *kafkaStats, out func(float64, ...string)) { out(s.Throttled.Seconds()) },
 	},
