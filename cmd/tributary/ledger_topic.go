@@ -72,9 +72,11 @@ func (w *ledgerWriter) open(dial kafka.DialFunc) error {
 	if err != nil {
 		return err
 	}
-	// Ours come last. A row that is lost is in the next.
+	// Ours come last. What a row says is in the next one too, and the same row twice
+	// does no harm: nothing has to be waited for.
 	w.client, err = kgo.NewClient(append(opts, kgo.DefaultProduceTopic(ledgerTopic),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0), kgo.WithHooks(&w.metrics))...)
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.ProducerLinger(0),
+		kgo.DisableIdempotentWrite(), kgo.RecordDeliveryTimeout(ledgerPatience), kgo.WithHooks(&w.metrics))...)
 	if err != nil {
 		return fmt.Errorf("topic %s: %w", ledgerTopic, err)
 	}
@@ -144,7 +146,16 @@ func (w *ledgerWriter) produce(ctx context.Context, s *ledgerSnapshot) error {
 			group.Done()
 		})
 	})
-	group.Wait()
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done(): // the client has records under way that it cannot take back
+		return ctx.Err()
+	}
 	if errors.Is(first, kerr.UnknownTopicOrPartition) {
 		w.there = false
 	}

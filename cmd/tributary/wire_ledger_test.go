@@ -133,3 +133,60 @@ func TestLedgerThatDoesNotHold(t *testing.T) {
 		t.Errorf("table:\n%s", b.String())
 	}
 }
+
+// TestWireLedgerSpool: the ledger holds while Kafka goes and comes back, and over a
+// collector that ends with flows in its spool.
+func TestWireLedgerSpool(t *testing.T) {
+	t.Parallel()
+	dir, spool := t.TempDir(), filepath.Join(t.TempDir(), "spool")
+	broker, address := startBroker(t, dir, "127.0.0.1:0")
+	const flows = 10_000
+	begin := func() (*process, string, func() *ledgerSnapshot) {
+		collector, to := startCollect(t, "--to", "kafka://"+address+"/flows", "--spool", spool, "--ledger-interval", "100ms")
+		url := "http://" + collector.logged(t, "http listens", "addr")
+		return collector, to, func() *ledgerSnapshot {
+			return ledgerRows(t, tributary(t, "collect", "ledger", "--url", url, "--output", "json"))
+		}
+	}
+	collector, to, look := begin()
+	sending := startLoad(t, to, traffic.LoadConfig{Rate: 10_000, Flows: flows, Exporters: 2})
+	eventually(t, "some flows are acknowledged", func() bool { return look().destinations[0].Delivered > 0 })
+	broker.kill()
+	for !sending.ended() {
+		look()
+	}
+	if d := sending.wait(t, collector).kernelDrops(); d > 0 {
+		t.Skipf("the machine is too busy: %d datagrams did not fit the receive buffer", d)
+	}
+	var first destinationRow
+	eventually(t, "all is on disk", func() bool { first = look().destinations[0]; return first.InFlight == 0 })
+	if first.Records != flows || first.Spooled == 0 || first.Dropped+first.Refused+first.Found != 0 {
+		t.Errorf("without Kafka: %+v", first)
+	}
+	collector.stop(t)
+
+	collector, to, look = begin()
+	broker, _ = startBroker(t, dir, address)
+	more := startLoad(t, to, traffic.LoadConfig{Rate: 10_000, First: flows, Flows: flows, Exporters: 2})
+	for !more.ended() {
+		look()
+	}
+	if d := more.wait(t, collector).kernelDrops(); d > 0 {
+		t.Skipf("the machine is too busy: %d datagrams did not fit the receive buffer", d)
+	}
+	eventually(t, "all is acknowledged", func() bool { r := look().destinations[0]; return r.InFlight+r.Spooled == 0 })
+	collector.stop(t)
+	var own []byte // the topic has the first collector's too
+	for line := range strings.Lines(string(tributary(t, "collect", "ledger", "--kafka", "kafka://"+address, "--output", "json"))) {
+		if strings.Contains(line, "/"+to+`"`) {
+			own = append(own, line...)
+		}
+	}
+	s := ledgerRows(t, own)
+	second := s.destinations[0]
+	if !s.total.Final || second.Records != flows || first.Delivered+second.Delivered != 2*flows || second.Found != first.Spooled || second.Dropped+second.Refused != 0 {
+		t.Errorf("first %+v, then %+v", first, second)
+	}
+	topicFlows(t, address, "flows").once(t, 0, 2*flows, true)
+	broker.stop(t)
+}
