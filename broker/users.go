@@ -54,8 +54,10 @@ type users struct {
 
 	change sync.Mutex // one change at a time, from file to table
 
+	passwords map[string]string // of the configuration, by name
+
 	mu     sync.RWMutex
-	fixed  map[credentialKey]scramCredential
+	fixed  map[credentialKey]scramCredential // made of passwords, each when it is first needed, for it takes milliseconds
 	stored map[credentialKey]scramCredential
 }
 
@@ -71,16 +73,15 @@ type storedUser map[string]scramCredential
 
 func openUsers(cfg *Config, meta *metadataFile) (*users, error) {
 	us := &users{
-		meta:   meta,
-		checks: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		fixed:  make(map[credentialKey]scramCredential),
-		stored: make(map[credentialKey]scramCredential),
+		meta:      meta,
+		checks:    make(chan struct{}, runtime.GOMAXPROCS(0)),
+		passwords: make(map[string]string),
+		fixed:     make(map[credentialKey]scramCredential),
+		stored:    make(map[credentialKey]scramCredential),
 	}
 	_, _ = rand.Read(us.secret[:])
 	for _, u := range cfg.Users {
-		for _, m := range []scramMechanism{scramSHA256, scramSHA512} {
-			us.fixed[credentialKey{m, u.Name}] = m.fromPassword(u.Password)
-		}
+		us.passwords[u.Name] = u.Password
 	}
 	return us, meta.each(kindSCRAM, func(name string, raw json.RawMessage) error {
 		var su storedUser
@@ -104,12 +105,24 @@ func openUsers(cfg *Config, meta *metadataFile) (*users, error) {
 // credential finds a user's credential. For somebody unknown it makes one up that nobody can authenticate with, the same
 // each time, so that a stranger cannot tell who is known.
 func (us *users) credential(m scramMechanism, name string) (scramCredential, bool) {
+	key := credentialKey{m, name}
 	us.mu.RLock()
-	c, ok := us.fixed[credentialKey{m, name}]
-	if !ok {
-		c, ok = us.stored[credentialKey{m, name}]
+	c, ok := us.fixed[key]
+	password, fixed := us.passwords[name]
+	if !fixed {
+		c, ok = us.stored[key]
 	}
 	us.mu.RUnlock()
+	if fixed && !ok {
+		c, ok = m.fromPassword(password), true
+		us.mu.Lock()
+		if first, made := us.fixed[key]; made {
+			c = first // another exchange made one at the same time, and goes on with it
+		} else {
+			us.fixed[key] = c
+		}
+		us.mu.Unlock()
+	}
 	if !ok {
 		h := hmac.New(sha256.New, us.secret[:])
 		h.Write([]byte(m.String() + name))
