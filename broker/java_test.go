@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -54,6 +56,20 @@ func TestJavaTools(t *testing.T) {
 	want(kafka("", consumer, "--topic", "jt", "--from-beginning", "--group", "jg", "--max-messages", "3"), "one\n", "two\n", "three\n", "Processed a total of 3 messages")
 	want(kafka("", groups, "--describe", "--group", "jg"), "GROUP", "LAG", "jt")
 	want(kafka("", groups, "--list"), "jg")
+	file := filepath.Join(t.TempDir(), "delete.json")
+	all := `{"version":1,"partitions":[{"topic":"jt","partition":0,"offset":-1},{"topic":"jt","partition":1,"offset":-1}]}`
+	if err := os.WriteFile(file, []byte(all), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	deleted := kafka("", "org.apache.kafka.tools.DeleteRecordsCommand", "--offset-json-file", file)
+	lows := 0
+	for _, m := range regexp.MustCompile(`partition: jt-[01]\s+low_watermark: (\d+)`).FindAllStringSubmatch(deleted, -1) {
+		n, _ := strconv.Atoi(m[1])
+		lows += n
+	}
+	if lows != 3 {
+		t.Errorf("records up to %d deleted:\n%s", lows, deleted)
+	}
 	kafka("", topics, "--delete", "--topic", "jt")
 	if out := kafka("", topics, "--list"); strings.Contains(out, "jt") {
 		t.Errorf("jt is still there\n%s", out)
