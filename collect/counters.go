@@ -38,19 +38,11 @@ func (c *CounterSample) AppendKey(dst []byte) []byte {
 // structure; unknown has the others, and a second record of one format, with their
 // octets in hexadecimal.
 func (c *CounterSample) AppendJSON(dst []byte) []byte {
-	number := func(name string, v uint64) {
-		dst = strconv.AppendUint(append(dst, name...), v, 10)
-	}
 	s := c.Sample
-	number(`{"time_received_ns":`, uint64(c.Received.UnixNano()))
-	dst = append(c.AppendKey(append(dst, `,"sampler_address":"`...)), '"')
-	number(`,"sub_agent":`, uint64(c.SubAgent))
-	number(`,"sequence_num":`, uint64(c.Sequence))
-	number(`,"uptime_ms":`, uint64(c.Uptime))
-	number(`,"sample_sequence":`, uint64(s.Sequence))
-	number(`,"source_id_type":`, uint64(s.SourceType))
-	number(`,"source_id_index":`, uint64(s.SourceIndex))
-	dst = append(dst, `,"counters":{`...)
+	dst = appendSampleHead(dst, [...]uint64{
+		uint64(c.Received.UnixNano()), 0, uint64(c.SubAgent), uint64(c.Sequence), uint64(c.Uptime),
+		uint64(s.Sequence), uint64(s.SourceType), uint64(s.SourceIndex),
+	}, c.Agent)
 	others, first := 0, true
 	c.records(func(r sflow.Record, values []sflow.Value, left []byte) {
 		if values == nil {
@@ -77,11 +69,35 @@ func (c *CounterSample) AppendJSON(dst []byte) []byte {
 			dst = append(dst, ',')
 		}
 		first = false
-		number(`{"enterprise":`, uint64(r.Format.Enterprise()))
-		number(`,"format":`, uint64(r.Format.Number()))
+		dst = strconv.AppendUint(append(dst, `{"enterprise":`...), uint64(r.Format.Enterprise()), 10)
+		dst = strconv.AppendUint(append(dst, `,"format":`...), uint64(r.Format.Number()), 10)
 		dst = append(hex.AppendEncode(append(dst, `,"value":"`...), r.Data), `"}`...)
 	})
 	return append(dst, "]}"...)
+}
+
+// sampleNumbers are the names of a sample's members in JSON, in the order of
+// counters.proto; the second is the agent's address.
+var sampleNumbers = [...]string{
+	"time_received_ns", "sampler_address", "sub_agent", "sequence_num", "uptime_ms", "sample_sequence", "source_id_type", "source_id_index",
+}
+
+// appendSampleHead appends the object of a sample up to its counters.
+func appendSampleHead(dst []byte, numbers [len(sampleNumbers)]uint64, agent netip.Addr) []byte {
+	sep := byte('{')
+	for i, name := range sampleNumbers {
+		dst = append(append(append(dst, sep, '"'), name...), `":`...)
+		sep = ','
+		if i != protoSamplerAddress-protoTimeReceived {
+			dst = strconv.AppendUint(dst, numbers[i], 10)
+			continue
+		}
+		if dst = append(dst, '"'); agent.IsValid() {
+			dst = agent.AppendTo(dst)
+		}
+		dst = append(dst, '"')
+	}
+	return append(dst, `,"counters":{`...)
 }
 
 // records calls f for each record with its values, nil for one that has to stay

@@ -109,7 +109,10 @@ func appendProtoValue(dst []byte, number uint64, values []sflow.Value) ([]byte, 
 			if len(v.Bytes) > 0 {
 				dst = appendOctets(dst, protoIP, v.Bytes)
 			}
-		case sflow.Octets, sflow.UUID:
+		case sflow.UUID:
+			text := appendUUID(nil, v.Bytes)
+			dst = appendOctets(dst, protoString, text[1:len(text)-1])
+		case sflow.Octets:
 			dst = appendOctets(dst, protoBytes, v.Bytes)
 		default:
 			dst = appendMessage(dst, protoList, func(dst []byte) []byte {

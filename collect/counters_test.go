@@ -113,13 +113,22 @@ func TestCountersProtobuf(t *testing.T) {
 	var got []string
 	messages := protoMessages(t)
 	d := collect.NewDecoder(collect.DecoderConfig{Counters: func(s *collect.CounterSample) {
+		whole := s.AppendProtobuf(nil)
+		if text, ok := collect.AppendCountersJSON(nil, whole); !ok || string(text) != string(s.AppendJSON(nil)) {
+			t.Errorf("protobuf is read as\n%s\nJSON is\n%s", text, s.AppendJSON(nil))
+		}
+		for n := range whole { // what is cut is none, or less
+			if text, ok := collect.AppendCountersJSON(nil, whole[:n]); ok && !json.Valid(text) || !ok && len(text) > 0 {
+				t.Errorf("%d of %d octets are read as %s", n, len(whole), text)
+			}
+		}
 		got = append(got, readProto(t, messages, "CounterSample", s.AppendProtobuf(nil)))
 	}})
 	(&collector{t, d}).want(0, e.Finish())
 	want := `time_received_ns:1700000001000000500 sampler_address:c000024d sub_agent:3 sequence_num:9 uptime_ms:1000 sample_sequence:5 source_id_index:3` +
 		` records:{format:1001 name:"processor" values:{name:"cpu_5s" uint_value:0} values:{name:"cpu_1m" uint_value:20} values:{name:"cpu_5m" uint_value:30} values:{name:"total_memory" uint_value:8589934592} values:{name:"free_memory"}}` +
 		` records:{enterprise:4711 format:7 octets:6d696e65}` +
-		` records:{format:2000 name:"host_descr" values:{name:"hostname" string_value:"h` + "\ufffd" + `"} values:{name:"uuid" bytes_value:00000000000000000000000000000001} values:{name:"machine_type" uint_value:3} values:{name:"os_name" uint_value:2} values:{name:"os_release" string_value:""} octets:0000004d}` +
+		` records:{format:2000 name:"host_descr" values:{name:"hostname" string_value:"h` + "\ufffd" + `"} values:{name:"uuid" string_value:"00000000-0000-0000-0000-000000000001"} values:{name:"machine_type" uint_value:3} values:{name:"os_name" uint_value:2} values:{name:"os_release" string_value:""} octets:0000004d}` +
 		` records:{format:2001 name:"host_adapters" values:{name:"adapters" list_value:{` +
 		`values:{list_value:{values:{name:"ifIndex" uint_value:1} values:{name:"mac_address" list_value:{values:{mac_value:2199023255553}}}}}` +
 		` values:{list_value:{values:{name:"ifIndex" uint_value:2} values:{name:"mac_address" list_value:{}}}}}}}` +
@@ -143,6 +152,9 @@ func TestCounterStructures(t *testing.T) {
 		d := collect.NewDecoder(collect.DecoderConfig{Counters: func(s *collect.CounterSample) {
 			n++
 			text := s.AppendJSON(nil)
+			if again, ok := collect.AppendCountersJSON([]byte("x"), s.AppendProtobuf(nil)); !ok || string(again[1:]) != string(text) {
+				t.Errorf("protobuf is read as\n%s\nJSON is\n%s", again, text)
+			}
 			var object struct {
 				Counters map[string]map[string]any
 			}
@@ -160,4 +172,21 @@ func TestCounterStructures(t *testing.T) {
 			t.Errorf("%v: %d samples", f, n)
 		}
 	}
+}
+
+func FuzzAppendCountersJSON(f *testing.F) {
+	var e sflow.Encoder
+	e.Start(nil, sflow.Datagram{Agent: ip("192.0.2.77")})
+	e.BeginSample(&sflow.Sample{Format: sflow.FormatCounters})
+	e.Counters(1001, 0, 20, 30, 1<<33)
+	e.Record(4711<<12|7, []byte("mine"))
+	e.Record(2001, cat(uint32(1), uint32(1), uint32(1), "\x02\x00\x00\x00\x00\x01\x00\x00"))
+	e.Record(2000, cat(uint32(2), "h1\x00\x00", make([]byte, 16), uint32(3), uint32(2), uint32(0), uint32(77)))
+	d := collect.NewDecoder(collect.DecoderConfig{Counters: func(s *collect.CounterSample) { f.Add(s.AppendProtobuf(nil)) }})
+	(&collector{f, d}).want(0, e.Finish())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if text, ok := collect.AppendCountersJSON(nil, b); ok != json.Valid(text) {
+			t.Fatalf("%v: %s", ok, text)
+		}
+	})
 }

@@ -49,10 +49,7 @@ func appendValue(dst []byte, values []sflow.Value, counters bool) ([]byte, []sfl
 	case sflow.Int:
 		return strconv.AppendInt(dst, int64(v.Num), 10), values
 	case sflow.Float:
-		if f := math.Float64frombits(v.Num); !math.IsNaN(f) && !math.IsInf(f, 0) {
-			return strconv.AppendFloat(dst, f, 'g', -1, 32), values
-		}
-		return append(dst, "null"...), values
+		return appendFloat(dst, math.Float64frombits(v.Num)), values
 	case sflow.MAC:
 		return appendMAC(dst, v.Num), values
 	case sflow.Text:
@@ -76,6 +73,14 @@ func appendValue(dst []byte, values []sflow.Value, counters bool) ([]byte, []sfl
 		dst, values = each(dst, values, counters)
 	}
 	return append(dst, shut), values
+}
+
+// appendFloat appends a number that was one of 32 bits.
+func appendFloat(dst []byte, f float64) []byte {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendFloat(dst, f, 'g', -1, 32)
 }
 
 func appendMAC(dst []byte, v uint64) []byte {

@@ -52,7 +52,7 @@ func (o *consumeOptions) register(fs *pflag.FlagSet, prefix string) {
 	durationVar(fs, &o.timeout, prefix+"timeout", 0, maxDuration, "end when nothing came for so long; 0 waits for ever")
 	boolVar(fs, &o.exitAtEnd, prefix+"exit-at-end", "end where the partitions ended when the command began")
 	enumVar(fs, &o.isolation, prefix+"isolation", []string{"", "read_uncommitted", "read_committed"}, "whether to see records of open and aborted transactions (default read_uncommitted)")
-	boolVar(fs, &o.decode, prefix+"decode", "print flow records as JSON, whatever format they are in")
+	boolVar(fs, &o.decode, prefix+"decode", "print flow records and counter samples as JSON, whatever format they are in")
 	enumVar(fs, &o.output, prefix+"output", []string{"text", "json"}, "how to print: what --print says, or a JSON object a line with all there is")
 	textVar(fs, &o.print, prefix+"print", "list", checkPrint, "what to print of a record: "+strings.Join(printable, ", "))
 	stringVar(fs, &o.keySep, prefix+"key-separator", "what parts the printed pieces; \\t is a tab")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/tributary-net/tributary/collect"
 	"github.com/tributary-net/tributary/flow"
 )
 
@@ -12,11 +13,14 @@ import (
 var counterSample = []byte(`{"time_received_ns":`)
 
 // decodeValue appends the flow records in the value of a Kafka record to dst as
-// JSON, one to a line, whatever format they are in; a counter sample in JSON stays as
-// it is. It returns false when the value is neither.
+// JSON, one to a line, whatever format they are in, and so a counter sample. It
+// returns false when the value is neither.
 func decodeValue(value []byte, dst []byte) ([]byte, bool) {
 	if bytes.HasPrefix(value, counterSample) && json.Valid(value) {
 		return append(dst, value...), true
+	}
+	if dst, ok := collect.AppendCountersJSON(dst, value); ok {
+		return dst, true
 	}
 	var r flow.Record
 	begin := len(dst)

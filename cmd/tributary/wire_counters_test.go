@@ -99,7 +99,7 @@ func TestWireCounters(t *testing.T) {
 	}
 }
 
-// TestWireCountersElsewhere: to a file, and to nowhere.
+// TestWireCountersElsewhere: to a file, as protobuf, and to nowhere.
 func TestWireCountersElsewhere(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "counters.jsonl")
 	collector, address := startCollect(t, "--to", "discard:", "--counters", "file:"+file)
@@ -114,8 +114,22 @@ func TestWireCountersElsewhere(t *testing.T) {
 	}
 	counterLines(t, b)
 
-	// No topic is made where there are no counters, or nobody wants them.
+	// As protobuf, under another name.
 	_, broker := startBroker(t, t.TempDir(), "127.0.0.1:0")
+	collector, address = startCollect(t, "--to", "kafka://"+broker, "--counters", "counters", "--counters-format", "protobuf")
+	sendAll(t, address, counterDatagrams())
+	eventually(t, "counter samples are delivered", func() bool {
+		return collector.metrics(t).sum("tributary_sink_counter_samples_total", `result="delivered"`) == 4
+	})
+	collector.stop(t)
+	consume := []string{"consume", "counters", "--kafka", "kafka://" + broker, "--from-beginning", "--exit-at-end"}
+	counterLines(t, tributary(t, append(consume, "--decode")...))
+	if raw := tributary(t, consume...); bytes.Contains(raw, []byte("sampler_address")) {
+		t.Errorf("samples are %q", raw)
+	}
+
+	// No topic is made where there are no counters, or nobody wants them.
+	_, broker = startBroker(t, t.TempDir(), "127.0.0.1:0")
 	collector, address = startCollect(t, "--to", "kafka://"+broker, "--counters", "off")
 	sendAll(t, address, counterDatagrams())
 	eventually(t, "flows are delivered", func() bool { return collector.metrics(t).sink("delivered") == 2 })
