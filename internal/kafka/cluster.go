@@ -95,7 +95,7 @@ func (p *Producer) update(t *kmsg.MetadataResponseTopic) (whole bool) {
 			}
 			pt.abandon()
 			for _, b := range pt.queue {
-				b.numbered, b.doubt = false, false
+				b.numbered, b.doubt, b.part = false, false, false
 			}
 		}
 	}

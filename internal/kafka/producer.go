@@ -85,13 +85,17 @@ type Producer struct {
 	spool     Spool // nil: there is none
 	lanes     []*lane
 	moving    *moveState
-	spoolFull bool
+	spoolFull atomic.Bool
 	spooled   atomic.Int64 // flows in it
 	found     atomic.Int64 // flows that were in it at the start
 
 	known   atomic.Int32 // number of partitions; 0: not known yet
 	metrics producerMetrics
 }
+
+// spoolPatience is how long an appender waits for memory at least where there is a
+// spool: records are given up when that is full, not before.
+const spoolPatience = 10 * time.Second
 
 // defaultLinger is how long a batch waits for more records where linger.ms is not set.
 const defaultLinger = 50 * time.Millisecond
@@ -132,7 +136,10 @@ func NewProducer(e Endpoint, cfg ProducerConfig) (*Producer, error) {
 	}
 	if cfg.Spool != nil {
 		p.spool = cfg.Spool
-		p.queue.reserve = p.queue.limit / 4
+		// Half of the memory is for new records: what they wait for is the disk, and
+		// that other appenders hand on what they have.
+		p.queue.reserve = p.queue.limit / 2
+		p.queue.block = max(p.queue.block, p.settings.linger+spoolPatience)
 		if err := p.recover(); err != nil {
 			p.client.Close()
 			return nil, fmt.Errorf("%s: %w", e, err)
@@ -465,6 +472,9 @@ var ErrFull = errors.New("queue is full, records are dropped")
 
 // Full returns ErrFull while there is no room for records, and they are given up.
 func (p *Producer) Full() error {
+	if p.spoolFull.Load() {
+		return ErrFull
+	}
 	if p.queue.dropping.Load() && p.queue.used.Load()+1<<minClass > p.queue.limit-p.queue.reserve {
 		return ErrFull
 	}

@@ -136,16 +136,14 @@ func (p *Producer) lane(n int32) *lane {
 // store puts a batch into the spool. false: it has no room there, and was dropped.
 func (p *Producer) store(b *batch) bool {
 	if err := p.storeIn(b); err != nil {
-		if !p.spoolFull {
-			p.spoolFull = true
+		if p.spoolFull.CompareAndSwap(false, true) {
 			p.log.Warn("flow records cannot be spooled: they are dropped and counted", "to", p.endpoint.String(), "err", err)
 		}
 		p.cfg.Dropped(b.flows)
 		p.drop(b)
 		return false
 	}
-	if p.spoolFull {
-		p.spoolFull = false
+	if p.spoolFull.CompareAndSwap(true, false) {
 		p.log.Info("flow records are spooled again", "to", p.endpoint.String())
 	}
 	p.spooled.Add(int64(b.flows))
@@ -169,7 +167,7 @@ func (p *Producer) storeIn(b *batch) error {
 // keep decides whether a stored batch stays in memory: it does while Kafka keeps up.
 func (p *Producer) keep(b *batch) bool {
 	l := p.lane(b.lane)
-	if l.loaded != b.offset || p.queue.used.Load() > p.queue.limit/2 {
+	if l.loaded != b.offset || p.queue.used.Load() > p.queue.limit/4 {
 		return false
 	}
 	l.loaded = b.offset + int64(b.records)
@@ -225,7 +223,7 @@ func (p *Producer) load(n int32, to *[]*batch, most int) {
 			l.skip = slices.Delete(l.skip, i, i+1)
 			continue
 		}
-		if len(*to) > 0 && p.queue.used.Load() > p.queue.limit/2 {
+		if p.pending > 0 && p.queue.used.Load() > p.queue.limit*3/4 {
 			return
 		}
 		b, err := p.fetch(n, l.loaded, false)

@@ -115,7 +115,7 @@ func flows(t *testing.T, b *broker.Broker, topic string) map[int]int {
 // once and in order, and the account agrees at any time.
 func TestKafkaAccounts(t *testing.T) {
 	b := openBroker(t)
-	for _, format := range append(flow.FormatNames(), "json&key=src_addr", "protobuf&compression.type=lz4", "protobuf&acks=1&enable.idempotence=false") {
+	for _, format := range append(flow.FormatNames(), "json&key=src_addr", "protobuf&compression.type=lz4", "protobuf&acks=1&enable.idempotence=false", "protobuf&acks=0&linger.ms=0") {
 		t.Run(format, func(t *testing.T) {
 			topic := "t" + fmt.Sprint(len(format)) + format[:4]
 			s := open(t, "kafka://"+b.Addr().String()+"/"+topic+"?format="+format, config())

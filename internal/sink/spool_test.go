@@ -48,8 +48,10 @@ func numbered(t *testing.T, s sink.Sink, worker, from, to int) {
 // TestSpoolAway: while Kafka is away, records wait on disk, more than memory may hold;
 // when it comes, each of them arrives once, and in order within its partition.
 func TestSpoolAway(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"protobuf", "json&compression.type=lz4", "packed", "protobuf&key=src_addr", "protobuf&acks=1"} {
 		t.Run(format, func(t *testing.T) {
+			t.Parallel()
 			way := away{b: openBroker(t)}
 			cfg := config()
 			cfg.QueueBytes, cfg.Block, cfg.Kafka = 2<<20, time.Millisecond, kafka.ClientConfig{Dial: way.dial}
@@ -84,8 +86,10 @@ func TestSpoolAway(t *testing.T) {
 // TestSpoolRestart: a collector that stops while Kafka is away leaves nothing behind
 // but its spool, and the next one goes on with it, several times.
 func TestSpoolRestart(t *testing.T) {
+	t.Parallel()
 	for _, key := range []string{"", "?key=src_addr"} {
 		t.Run(key, func(t *testing.T) {
+			t.Parallel()
 			way := away{b: openBroker(t)}
 			dir := t.TempDir()
 			written := 0
@@ -122,6 +126,7 @@ func TestSpoolRestart(t *testing.T) {
 // TestSpoolFull: when the spool is full records are dropped and counted, and what is
 // in it arrives.
 func TestSpoolFull(t *testing.T) {
+	t.Parallel()
 	way := away{b: openBroker(t)}
 	cfg := config()
 	cfg.QueueBytes, cfg.Block, cfg.Kafka = 1<<20, time.Millisecond, kafka.ClientConfig{Dial: way.dial}
@@ -153,6 +158,7 @@ func TestSpoolFull(t *testing.T) {
 // TestSpoolPoison: what Kafka will never take is passed over and counted; the rest of
 // the batch arrives.
 func TestSpoolPoison(t *testing.T) {
+	t.Parallel()
 	way := away{b: openBroker(t)}
 	cfg := config()
 	cfg.Partitions, cfg.Topics = 1, map[string]string{"max.message.bytes": "20000"}
@@ -207,8 +213,10 @@ func TestSpoolKilled(t *testing.T) {
 		runSpoolChild(t, strings.Split(args, " "))
 		return
 	}
+	t.Parallel()
 	for _, key := range []string{"", "?key=src_addr"} {
 		t.Run(key, func(t *testing.T) {
+			t.Parallel()
 			b := openBroker(t)
 			dir := t.TempDir()
 			safe := map[int]int{} // worker: records known to be on disk
