@@ -212,9 +212,10 @@ func readLedger(ctx context.Context, cl *kgo.Client) ([]*ledgerSnapshot, error) 
 type newestLedgers map[string]*collectorRows
 
 type collectorRows struct {
-	at, whole time.Time
-	rows      [][]byte // of the time at
-	newest    [][]byte // of the last that was whole
+	at     time.Time
+	seen   map[string]bool // rows of the time at: some are in the topic twice
+	rows   [][]byte        // the same in order
+	newest [][]byte        // of the last that was whole
 }
 
 // add takes a row as it was written. What is no row is passed over.
@@ -232,11 +233,15 @@ func (n newestLedgers) add(value []byte) {
 		return
 	}
 	if head.Time.After(c.at) {
-		c.at, c.rows = head.Time, nil
+		c.at, c.rows, c.seen = head.Time, nil, map[string]bool{}
 	}
+	if c.seen[string(value)] {
+		return
+	}
+	c.seen[string(value)] = true
 	c.rows = append(c.rows, value)
 	if head.Row == rowTotal { // the last one
-		c.whole, c.newest = c.at, c.rows
+		c.newest = c.rows
 	}
 }
 

@@ -122,6 +122,30 @@ func TestWireLedgerWithoutKafka(t *testing.T) {
 	}
 }
 
+// TestNewestLedgers: of each collector the newest ledger that is whole counts, and
+// a row that is there twice counts once.
+func TestNewestLedgers(t *testing.T) {
+	n := newestLedgers{}
+	row := func(collector, second, kind, more string) {
+		n.add([]byte(`{"row":"` + kind + `","collector":"` + collector + `","time":"2026-01-01T00:00:0` + second + `Z"` + more + `}`))
+	}
+	row("a", "1", "domain", `,"domain":1`)
+	row("a", "1", "total", "")
+	row("a", "2", "domain", `,"domain":2`)
+	row("a", "2", "domain", `,"domain":2`)
+	row("b", "1", "domain", `,"domain":3`) // never whole
+	row("a", "2", "socket", "")
+	row("a", "2", "total", "")
+	row("a", "2", "total", "")
+	row("a", "1", "domain", `,"domain":9`) // late
+	row("a", "3", "domain", `,"domain":4`) // not whole yet
+	n.add([]byte("no row"))
+	list := n.list()
+	if len(list) != 1 || len(list[0].domains) != 1 || list[0].domains[0].Domain != 2 || len(list[0].sockets) != 1 {
+		t.Errorf("%+v", list)
+	}
+}
+
 func TestLedgerThatDoesNotHold(t *testing.T) {
 	s := ledgerSnapshot{domains: []domainRow{{Exporter: "192.0.2.1", Domain: 7, Announced: 10, Received: 9}}}
 	s.destinations = []destinationRow{{To: "discard:"}}
