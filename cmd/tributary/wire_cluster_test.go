@@ -23,7 +23,7 @@ type clusterTrial struct {
 func TestWireCluster(t *testing.T) {
 	ct := startCluster(t)
 	ct.begin(clusterEndpoint, 4000)
-	ct.run(slices.Concat(ct.connectionFaults(2000), ct.topicFaults(4000, 2500), ct.faults()))
+	ct.run(slices.Concat(ct.connectionFaults(2000), ct.topicFaults(4000, 10_000), ct.faults()))
 	ct.inSync()
 	ct.end()
 }

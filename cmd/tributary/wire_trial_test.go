@@ -71,7 +71,7 @@ type trial struct {
 	proxies      []*proxy     // one for each broker
 	destinations []*destination
 	collector    *process // nil between lives
-	address      string // of the collector
+	address      string   // of the collector
 	loading      *loading
 	patience     time.Duration
 }
