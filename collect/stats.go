@@ -181,7 +181,11 @@ func (d *Decoder) Stats() DecoderStats { return d.stats(func(*DomainStats) {}) }
 // sums of Stats only.
 func (d *Decoder) Ledger() (DecoderStats, []DomainStats) {
 	var domains []DomainStats
-	stats := d.stats(func(s *DomainStats) { domains = append(domains, *s) })
+	stats := d.stats(func(s *DomainStats) {
+		if s.Datagrams > 0 { // others are known from before the start
+			domains = append(domains, *s)
+		}
+	})
 	slices.SortFunc(domains, func(a, b DomainStats) int {
 		return cmp.Or(a.Exporter.Compare(b.Exporter), cmp.Compare(a.Version, b.Version), a.Agent.Compare(b.Agent), cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Port, b.Port))
 	})
