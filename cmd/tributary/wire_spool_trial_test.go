@@ -215,7 +215,7 @@ func (tr *trial) lives(endpoint string, rate float64, kafka *presence) {
 // All of them are there afterwards, once.
 func TestWireSpoolOutage(t *testing.T) {
 	t.Parallel()
-	flows := uint64(1_000_000)
+	flows := uint64(400_000)
 	if minutes := soakFor(t); minutes > 0 {
 		flows = uint64(minutes.Minutes() * 3e6)
 	}
