@@ -131,9 +131,6 @@ func (g *group) subscribedTopics() map[string]int {
 		return topics
 	}
 	for _, t := range g.gs.b.topics.list() {
-		if t.internal {
-			continue
-		}
 		for _, m := range g.consumer.members {
 			if m.regex != nil && m.subscribes(t.name) {
 				topics[t.name] = len(t.partitions())
