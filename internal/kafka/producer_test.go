@@ -11,6 +11,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -352,5 +353,27 @@ func TestLZ4(t *testing.T) {
 		if err != nil || !bytes.Equal(back, src) {
 			t.Errorf("%d octets, compressed to %d, come back as %d, %v", len(src), len(out), len(back), err)
 		}
+	}
+}
+
+// TestDoubtGrowsOld: a batch that has been in doubt for longer than brokers remember a
+// producer is given up; one that is not in doubt is not.
+func TestDoubtGrowsOld(t *testing.T) {
+	s := stuck(t, nil, 1)
+	pt := s.partitions[0]
+	s.give(t, pt, 10)
+	s.send(t, pt, kerr.RequestTimedOut)
+	old := s.give(t, pt, 5)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pt.queue[0].sentAt = time.Now()
+	old.opened, old.sentAt = time.Now().Add(-48*time.Hour), time.Now().Add(-48*time.Hour)
+	s.expire(pt, time.Now().Add(memory-time.Minute))
+	if s.refused != 0 {
+		t.Errorf("%d refused too early", s.refused)
+	}
+	s.expire(pt, time.Now().Add(memory+time.Minute))
+	if s.refused != 10 || len(pt.queue) != 1 || pt.queue[0] != old {
+		t.Errorf("%d refused, %d batches are left", s.refused, len(pt.queue))
 	}
 }

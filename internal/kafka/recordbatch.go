@@ -59,8 +59,9 @@ type batch struct {
 	part     bool // of a batch that may be in the log as a whole
 	by       identity
 	sequence int32
-	doubt    bool // may be in the log, nobody knows
-	sent     int  // times
+	doubt    bool      // may be in the log, nobody knows
+	sent     int       // times
+	sentAt   time.Time // last
 
 	// With a spool: where it is, and how many bytes there are free when it is decided on.
 	lane   int32

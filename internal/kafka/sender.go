@@ -104,6 +104,7 @@ func (s *sender) collect() (ready bool, wait time.Duration) {
 			continue
 		}
 		size += len(b.buf) + partitionOverhead
+		b.sentAt = now
 		if b.sent++; b.sent == 1 {
 			p.metrics.sent(b, now)
 		} else {
@@ -125,11 +126,22 @@ func (s *sender) collect() (ready bool, wait time.Duration) {
 	return len(s.carried) > 0, wait
 }
 
+// memory is how long a batch may be in doubt: a broker forgets a producer after
+// producer.id.expiration.ms, a day unless told otherwise, and then takes what it has for
+// new.
+const memory = 23 * time.Hour
+
+var errForgotten = errors.New("in doubt for so long that brokers may have forgotten the producer")
+
 // expire gives batches up that delivery.timeout.ms or retries is over for, as long as
 // it is known that they are not in the log.
 func (p *Producer) expire(pt *partition, now time.Time) {
 	for len(pt.queue) > 0 {
 		b := pt.queue[0]
+		if b.doubt && p.settings.idempotent && !b.sentAt.IsZero() && now.Sub(b.sentAt) > memory {
+			p.refuse(pt, errForgotten)
+			continue
+		}
 		late := p.settings.deliveryTimeout > 0 && now.Sub(b.opened) > p.settings.deliveryTimeout
 		worn := p.settings.retries >= 0 && b.sent > p.settings.retries
 		if b.doubt && p.settings.idempotent || !late && !worn {

@@ -86,6 +86,7 @@ type batchState struct {
 	ID       int64 `json:"producer_id"`
 	Epoch    int16 `json:"producer_epoch"`
 	Sequence int32 `json:"sequence"`
+	Sent     int64 `json:"sent,omitempty"` // the last time, ms since 1970
 	Part     bool  `json:"part,omitempty"`
 }
 
@@ -337,7 +338,7 @@ func (p *Producer) save() error {
 				if !b.numbered {
 					by = nobody
 				}
-				st.Batches = append(st.Batches, batchState{b.lane, b.offset, b.records, by.id, by.epoch, b.sequence, b.part})
+				st.Batches = append(st.Batches, batchState{b.lane, b.offset, b.records, by.id, by.epoch, b.sequence, max(0, b.sentAt.UnixMilli()), b.part})
 			}
 		}
 		s.Numbers = append(s.Numbers, st)
@@ -414,7 +415,11 @@ func (p *Producer) recover() error {
 			}
 			if by := (identity{bs.ID, bs.Epoch}); by != nobody {
 				b.number(by, bs.Sequence)
-				b.doubt, b.part = true, bs.Part
+				b.doubt, b.part, b.sentAt = true, bs.Part, time.UnixMilli(bs.Sent)
+				if bs.Sent == 0 {
+					b.doubt = bs.Part // numbered, but never sent
+					b.sentAt = time.Time{}
+				}
 			}
 			p.pend(1)
 			pt.queue = append(pt.queue, b)
