@@ -184,8 +184,8 @@ func (tr *trial) lives(endpoint string, rate float64, kafka *presence) {
 		p.heal()
 	}
 	kafka.back()
-	tr.limit(1_000_000)
 	tr.open(endpoint, "--spool", spool, "--spool-bytes", "1GiB")
+	tr.limit(1_000_000) // of topics that this collector makes when Kafka was away in all lives before
 	tr.until("nothing waits any more", func() bool {
 		m := account(t, tr.collector)
 		for _, d := range tr.destinations {
