@@ -119,7 +119,8 @@ func (t *txn) mayInit(req *kmsg.InitProducerIDRequest, knowsFenced bool) code {
 // renew gives a locked transactional id that is in no transaction to a producer: the next epoch, or a new id when those of this
 // one are used up. Who names the epoch before has lost the answer that told it the one of now.
 func (t *txn) renew(req *kmsg.InitProducerIDRequest, timeout time.Duration) error {
-	lost := req.ProducerID >= 0 && req.ProducerID == t.lastID && req.ProducerEpoch == t.lastEpoch
+	now := req.ProducerID == t.producerID && req.ProducerEpoch == t.epoch
+	lost := req.ProducerID >= 0 && !now && req.ProducerID == t.lastID && req.ProducerEpoch == t.lastEpoch
 	t.timeout = timeout
 	if t.producerID >= 0 && lost {
 		return nil

@@ -258,6 +258,51 @@ func TestTransactionsWithOffsets(t *testing.T) {
 	}
 }
 
+// A producer that names the epoch it has gets the next one; one that names the epoch before has lost the answer.
+func TestTxnProducerAgain(t *testing.T) {
+	b := open(t, testConfig(t))
+	makeTopic(t, b, "flows")
+	c := rawDial(t, b)
+	init := func(id int64, epoch int16) (int64, int16, int16) {
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.SetVersion(5)
+		req.TransactionalID, req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = kmsg.StringPtr("x"), 60_000, id, epoch
+		r := c.request(req).(*kmsg.InitProducerIDResponse)
+		return r.ProducerID, r.ProducerEpoch, r.ErrorCode
+	}
+	id, epoch, code := init(-1, -1)
+	if code != 0 || epoch != 0 {
+		t.Fatalf("first: epoch %d, code %d", epoch, code)
+	}
+	// A transaction of before KIP-890 leaves the epoch as it is.
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.SetVersion(3)
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch = "x", id, epoch
+	at := kmsg.NewAddPartitionsToTxnRequestTopic()
+	at.Topic, at.Partitions = "flows", []int32{0}
+	add.Topics = append(add.Topics, at)
+	if code := c.request(add).(*kmsg.AddPartitionsToTxnResponse).Topics[0].Partitions[0].ErrorCode; code != 0 {
+		t.Fatalf("add partitions: %v", kerr.ErrorForCode(code))
+	}
+	end := kmsg.NewPtrEndTxnRequest()
+	end.SetVersion(4)
+	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = "x", id, epoch, true
+	if code := c.request(end).(*kmsg.EndTxnResponse).ErrorCode; code != 0 {
+		t.Fatalf("end: %v", kerr.ErrorForCode(code))
+	}
+	for _, s := range []struct{ asked, want int16 }{{0, 1}, {0, 1}, {1, 2}} {
+		if got, epoch, code := init(id, s.asked); got != id || epoch != s.want || code != 0 {
+			t.Errorf("epoch %d is followed by %d, want %d; code %d", s.asked, epoch, s.want, code)
+		}
+	}
+	if _, _, code := init(id, 0); code != kerr.ProducerFenced.Code {
+		t.Errorf("an epoch long gone: %v", kerr.ErrorForCode(code))
+	}
+	if got, epoch, code := init(-1, -1); got != id || epoch != 3 || code != 0 {
+		t.Errorf("another producer: epoch %d, code %d", epoch, code)
+	}
+}
+
 // An offset of a transaction that is open is unstable; only a commit makes it count.
 func TestTxnOffsetsWait(t *testing.T) {
 	b := open(t, testConfig(t))
