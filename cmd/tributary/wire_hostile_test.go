@@ -113,7 +113,8 @@ func TestWireHostile(t *testing.T) {
 	// for templates grows from round to round.
 	last := collector.peakMemory(t)
 	t.Logf("%d datagrams, peak memory %d octets after two rounds, %d after ten", sent, warm, last)
-	if last > warm+warm/4+16<<20+reference.Stats().HeldOctets {
+	// The race detector remembers several times as much beside it.
+	if !raceDetector && last > warm+warm/4+16<<20+reference.Stats().HeldOctets {
 		t.Errorf("peak memory went from %d to %d octets", warm, last)
 	}
 
