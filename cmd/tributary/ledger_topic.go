@@ -92,12 +92,22 @@ func (w *ledgerWriter) run(ctx context.Context, l *ledger, interval time.Duratio
 			return nil
 		case <-tick.C:
 		}
-		w.write(ctx, min(interval, ledgerPatience), l.snapshot(false))
+		w.writeOn(ctx, min(interval, ledgerPatience), l.snapshot(false))
 	}
+}
+
+// writeOn writes a snapshot, and does not break off at once when ctx ends: records under way cannot be taken back, and
+// those of the last snapshot come behind them.
+func (w *ledgerWriter) writeOn(ctx context.Context, patience time.Duration, s *ledgerSnapshot) {
+	on, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(ledgerLast, cancel) })()
+	w.write(on, patience, s)
 }
 
 // stop writes the last rows, when everything else has stopped.
 func (w *ledgerWriter) stop(ctx context.Context, l *ledger) error {
+	w.trouble = false // that these rows are missing is worth a line of its own
 	w.write(ctx, ledgerLast, l.snapshot(true))
 	w.client.Close()
 	return nil
