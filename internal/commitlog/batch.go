@@ -193,13 +193,20 @@ func checkRecords(batch []byte) error {
 	return nil
 }
 
-// recordVarint reads a zigzag varint; n is 0 or less when there is none.
+// recordVarint reads a zigzag varint; n is 0 or less when there is none. Nearly all take three bytes at most.
 func recordVarint(p []byte) (v int64, n int) {
-	if len(p) > 0 && p[0] < 0x80 {
-		u := p[0]
-		return int64(u>>1) ^ -int64(u&1), 1
+	var u uint64
+	if len(p) < 3 {
+		u, n = binary.Uvarint(p)
+	} else if a, b, c := uint64(p[0]), uint64(p[1]), uint64(p[2]); a < 0x80 {
+		u, n = a, 1
+	} else if b < 0x80 {
+		u, n = a&0x7f|b<<7, 2
+	} else if c < 0x80 {
+		u, n = a&0x7f|(b&0x7f)<<7|c<<14, 3
+	} else {
+		u, n = binary.Uvarint(p)
 	}
-	u, n := binary.Uvarint(p)
 	return int64(u>>1) ^ -int64(u&1), n
 }
 
