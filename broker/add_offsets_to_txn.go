@@ -28,7 +28,7 @@ func serveAddOffsetsToTxn(rq *request, m kmsg.Request) error {
 			break
 		}
 		l, c := b.txns.addTo(req.TransactionalID, req.ProducerID, req.ProducerEpoch, rq.version >= 2, tp)
-		answerWhenLogged(l, c, done)
+		answerWhenLogged(c, done, l)
 	}
 	return nil
 }

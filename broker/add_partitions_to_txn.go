@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 // AddPartitionsToTxn (key 24), versions 0 to 3. KIP-98, KIP-482, KIP-588 (PRODUCER_FENCED, v2). Versions 4 and 5 are for
 // brokers among each other (KIP-890). Answered when flushed.
@@ -57,7 +61,7 @@ func serveAddPartitionsToTxn(rq *request, m kmsg.Request) error {
 		return nil
 	}
 	l, c := b.txns.addTo(req.TransactionalID, req.ProducerID, req.ProducerEpoch, rq.version >= 2, tps...)
-	answerWhenLogged(l, c, done)
+	answerWhenLogged(c, done, l)
 	return nil
 }
 
@@ -86,17 +90,33 @@ func (ts *txns) addTo(id string, producerID int64, epoch int16, knowsFenced bool
 	return l, c
 }
 
-// answerWhenLogged calls done when what was written is on the disk, or at once when nothing was.
-func answerWhenLogged(l logged, c code, done func(code)) {
-	if c != codeNone || l.log == nil {
+// answerWhenLogged calls done when all that was written is on the disk, or at once when nothing was.
+func answerWhenLogged(c code, done func(code), all ...logged) {
+	if c != codeNone {
 		done(c)
 		return
 	}
-	l.wait(func(err error) {
+	var left atomic.Int32
+	var failed atomic.Bool
+	left.Store(1)
+	count := func(err error) {
 		if err != nil {
+			failed.Store(true)
+		}
+		if left.Add(-1) > 0 {
+			return
+		}
+		if failed.Load() {
 			done(codeCoordinatorNotAvailable)
 			return
 		}
 		done(codeNone)
-	})
+	}
+	for _, l := range all {
+		if l.log != nil {
+			left.Add(1)
+			l.wait(count)
+		}
+	}
+	count(nil)
 }

@@ -11,7 +11,7 @@
 //
 // An answer to a produce request with acks=all means that the disk has the records; consumers see them from then on (the
 // high watermark is the flushed offset). acks=1 is answered from the page cache. An idempotent producer's retry is
-// recognised even across a crash. After an unclean stop every partition's leader epoch goes up before the first client
+// recognised even across a crash, and a transaction is committed or aborted as a whole. After an unclean stop every partition's leader epoch goes up before the first client
 // is let in. Committed offsets and group metadata lie in the topic __consumer_offsets in Kafka's own schemas.
 //
 // Memory is bounded by [Config], never by what a frame claims about itself. A malformed frame, or a panic while one is

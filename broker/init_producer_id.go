@@ -95,7 +95,7 @@ func (rq *request) initTxn(req *kmsg.InitProducerIDRequest, resp *kmsg.InitProdu
 		// The client asks again, and finds it aborted.
 		t.whenDecided(l, func(error) { done(codeConcurrentTransactions) })
 	default:
-		answerWhenLogged(l, codeNone, done)
+		answerWhenLogged(codeNone, done, l)
 	}
 }
 

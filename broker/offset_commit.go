@@ -18,6 +18,26 @@ func offsetCommitAPI() api {
 // maxOffsetMetadata is Kafka's offset.metadata.max.bytes.
 const maxOffsetMetadata = 4096
 
+// offsetCommits are the offsets of a request that can be committed.
+type offsetCommits map[topicPartition]committed
+
+// take adds an offset of a topic, nil for one that there is not, or says what is wrong with it.
+func (oc offsetCommits) take(t *topic, unknown code, partition int32, c committed, metadata *string) code {
+	if metadata != nil {
+		c.metadata = *metadata
+	}
+	switch {
+	case t == nil:
+		return unknown
+	case t.partition(partition) == nil:
+		return codeUnknownTopicOrPartition
+	case len(c.metadata) > maxOffsetMetadata:
+		return codeOffsetMetadataTooLarge
+	}
+	oc[topicPartition{t.name, partition}] = c
+	return codeNone
+}
+
 func serveOffsetCommit(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.OffsetCommitRequest)
 	b := rq.broker()
@@ -25,7 +45,7 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 		req.Generation = -1
 	}
 	now := time.Now().UnixMilli()
-	commits := make(map[topicPartition]committed)
+	commits := make(offsetCommits)
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	for i := range req.Topics {
 		q := &req.Topics[i]
@@ -45,22 +65,10 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 			rp := kmsg.NewOffsetCommitResponseTopicPartition()
 			rp.Partition = qp.Partition
 			c := committed{offset: qp.Offset, epoch: qp.LeaderEpoch, at: now}
-			if qp.Metadata != nil {
-				c.metadata = *qp.Metadata
-			}
 			if rq.version < 6 {
 				c.epoch = -1
 			}
-			switch {
-			case t == nil:
-				rp.ErrorCode = int16(unknown)
-			case t.partition(qp.Partition) == nil:
-				rp.ErrorCode = int16(codeUnknownTopicOrPartition)
-			case len(c.metadata) > maxOffsetMetadata:
-				rp.ErrorCode = int16(codeOffsetMetadataTooLarge)
-			default:
-				commits[topicPartition{t.name, qp.Partition}] = c
-			}
+			rp.ErrorCode = int16(commits.take(t, unknown, qp.Partition, c, qp.Metadata))
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)

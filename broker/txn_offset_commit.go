@@ -22,7 +22,7 @@ func serveTxnOffsetCommit(rq *request, m kmsg.Request) error {
 	b := rq.broker()
 	now := time.Now().UnixMilli()
 	resp := kmsg.NewPtrTxnOffsetCommitResponse()
-	commits := make(map[topicPartition]committed)
+	commits := make(offsetCommits)
 	for i := range req.Topics {
 		q := &req.Topics[i]
 		rt := kmsg.NewTxnOffsetCommitResponseTopic()
@@ -33,22 +33,10 @@ func serveTxnOffsetCommit(rq *request, m kmsg.Request) error {
 			rp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
 			rp.Partition = qp.Partition
 			c := committed{offset: qp.Offset, epoch: qp.LeaderEpoch, at: now}
-			if qp.Metadata != nil {
-				c.metadata = *qp.Metadata
-			}
 			if rq.version < 2 {
 				c.epoch = -1
 			}
-			switch {
-			case t == nil:
-				rp.ErrorCode = int16(unknown)
-			case t.partition(qp.Partition) == nil:
-				rp.ErrorCode = int16(codeUnknownTopicOrPartition)
-			case len(c.metadata) > maxOffsetMetadata:
-				rp.ErrorCode = int16(codeOffsetMetadataTooLarge)
-			default:
-				commits[topicPartition{t.name, qp.Partition}] = c
-			}
+			rp.ErrorCode = int16(commits.take(t, unknown, qp.Partition, c, qp.Metadata))
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -75,27 +63,37 @@ func serveTxnOffsetCommit(rq *request, m kmsg.Request) error {
 	case len(commits) == 0:
 		done(codeNone)
 	default:
-		l, c := b.commitInTxn(rq, req, commits)
-		answerWhenLogged(l, c, done)
+		var joined logged
+		c := codeNone
+		if rq.version >= 5 {
+			joined, c = b.joinTxn(req)
+		}
+		var l logged
+		if c == codeNone {
+			l, c = b.commitInTxn(rq, req, commits)
+		}
+		answerWhenLogged(c, done, joined, l)
 	}
 	return nil
 }
 
+// joinTxn takes the partition that keeps the group into the transaction.
+func (b *Broker) joinTxn(req *kmsg.TxnOffsetCommitRequest) (logged, code) {
+	tp, err := b.groups.partitionOf(req.Group)
+	if err != nil {
+		return logged{}, codeCoordinatorNotAvailable
+	}
+	return b.txns.addTo(req.TransactionalID, req.ProducerID, req.ProducerEpoch, true, tp)
+}
+
 // commitInTxn writes offsets as a part of a transaction.
-func (b *Broker) commitInTxn(rq *request, req *kmsg.TxnOffsetCommitRequest, commits map[topicPartition]committed) (l logged, c code) {
+func (b *Broker) commitInTxn(rq *request, req *kmsg.TxnOffsetCommitRequest, commits offsetCommits) (l logged, c code) {
 	if rq.version < 3 {
 		req.Generation, req.MemberID, req.InstanceID = -1, "", nil
 	}
 	tp, err := b.groups.partitionOf(req.Group)
 	if err != nil {
 		return l, codeCoordinatorNotAvailable
-	}
-	// What lets the partition in is on the disk before these offsets are: both are waited for, and a start finds what came
-	// between.
-	if rq.version >= 5 {
-		if _, c := b.txns.addTo(req.TransactionalID, req.ProducerID, req.ProducerEpoch, true, tp); c != codeNone {
-			return l, c
-		}
 	}
 	b.txns.mu.Lock()
 	t := b.txns.byID[req.TransactionalID]
