@@ -39,6 +39,7 @@ type producer struct {
 	n        int8
 	batches  [producerWindow]sentBatch // the first n, oldest first
 	lastSeen int64                     // ms: when it last wrote, or when the log was opened
+	anyFirst bool                      // known by a marker alone: its next batch may have any sequence
 
 	txnFirst         int64 // first offset of its open transaction, -1 without one
 	coordinatorEpoch int32 // of its last marker, -1 without one
@@ -58,6 +59,7 @@ func (p *producer) push(b sentBatch) {
 	}
 	p.batches[p.n] = b
 	p.n++
+	p.anyFirst = false
 }
 
 // producers is the state of all producer ids of a log, guarded by the log's mutex.
@@ -107,7 +109,7 @@ func (ps *producers) check(h header) (duplicate bool, was sentBatch, err error) 
 	if p.n > 0 {
 		want = addSequence(p.lastSequence(), 1)
 	}
-	if first != want {
+	if first != want && !p.anyFirst {
 		return false, sentBatch{}, fmt.Errorf("%w: producer %d sent %d, expected %d", ErrOutOfOrderSequence, h.producerID(), first, want)
 	}
 	return false, sentBatch{}, p.checkTxn(h)
@@ -147,10 +149,11 @@ func (ps *producers) note(h header, body []byte, now time.Time) {
 	p := ps.m[id]
 	if p == nil {
 		p = ps.add(id)
-		p.epoch = h.producerEpoch()
+		// A marker says nothing of the sequences before it, which retention may have taken.
+		p.epoch, p.anyFirst = h.producerEpoch(), h.control()
 	}
 	if h.producerEpoch() != p.epoch {
-		p.epoch, p.n = h.producerEpoch(), 0
+		p.epoch, p.n, p.anyFirst = h.producerEpoch(), 0, false
 	}
 	p.lastSeen = now.UnixMilli()
 	if h.control() {
@@ -280,6 +283,7 @@ const (
 	windowTag          = 0x54524231 // "TRB1"
 	windowEntrySize    = 8 + 8 + 1
 	windowBatchSize    = 4 + 4 + 8 + 8
+	windowAnyFirst     = 0x80 // beside the number of older batches
 )
 
 var errSnapshot = errors.New("not a producer snapshot")
@@ -317,6 +321,10 @@ func (ps *producers) encode() []byte {
 		older := max(int(p.n)-1, 0)
 		b = be.AppendUint64(b, uint64(id))
 		b = be.AppendUint64(b, uint64(p.lastSeen))
+		if p.anyFirst {
+			b = append(b, windowAnyFirst)
+			continue
+		}
 		b = append(b, byte(older))
 		for _, s := range p.batches[:older] {
 			b = be.AppendUint32(b, uint32(s.lastSequence))
@@ -365,12 +373,17 @@ func (ps *producers) decode(b []byte, now time.Time) error {
 	n = int64(int32(be.Uint32(b[4:])))
 	b = b[8:]
 	for range n {
-		if len(b) < windowEntrySize || len(b) < windowEntrySize+int(b[16])*windowBatchSize || b[16] >= producerWindow {
+		if len(b) < windowEntrySize {
 			return errSnapshot
 		}
-		p, older := ps.m[int64(be.Uint64(b))], int(b[16])
+		older := int(b[16] &^ windowAnyFirst)
+		if older >= producerWindow || len(b) < windowEntrySize+older*windowBatchSize {
+			return errSnapshot
+		}
+		p := ps.m[int64(be.Uint64(b))]
 		if p != nil {
 			p.lastSeen = int64(be.Uint64(b[8:]))
+			p.anyFirst = p.n == 0 && b[16]&windowAnyFirst != 0
 		}
 		b = b[windowEntrySize:]
 		if p != nil && p.n == 1 {

@@ -341,3 +341,27 @@ func TestTxnIndexRebuilt(t *testing.T) {
 	}
 	checkTxns(t, l, rand.New(rand.NewPCG(1, 1)))
 }
+
+// A producer of which only a marker is left goes on where it was: retention took what would tell its sequence.
+func TestSequenceAfterLoneMarker(t *testing.T) {
+	cfg := commitlog.DirConfig{Path: "data", FS: newMemFS()}
+	d := open(t, cfg)
+	l := create(t, d, "t", commitlog.LogConfig{})
+	end(t, l, 1, 5, true) // what was before it is gone
+	end(t, l, 2, 5, true)
+	end(t, l, 2, 6, false) // fences: the new epoch has had no batch
+	for range 2 {
+		if _, err := l.Append(inTxn(2, 6, 7, 1), commitlog.AppendOptions{AllowTransactional: true}); !errors.Is(err, commitlog.ErrOutOfOrderSequence) {
+			t.Fatalf("a new epoch that does not begin with 0: %v", err)
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		d = open(t, cfg)
+		l = d.Log("t", 0)
+	}
+	appendTxn(t, l, inTxn(1, 5, 7, 1))
+	if _, err := l.Append(inTxn(1, 5, 9, 1), commitlog.AppendOptions{AllowTransactional: true}); !errors.Is(err, commitlog.ErrOutOfOrderSequence) {
+		t.Errorf("a gap after that: %v", err)
+	}
+}
