@@ -150,7 +150,7 @@ func checkAdvertise(s string) error {
 }
 
 func newBroker() *cobra.Command {
-	o := defaultBrokerOptions()
+	o := &brokerAloneOptions{brokerOptions: defaultBrokerOptions()}
 	run := newServiceOptions("127.0.0.1:8085")
 	return configured(&cobra.Command{
 		Use:   "broker",
@@ -161,10 +161,12 @@ use, with its data in one directory.
 An answer to acks=all means that the records are on the disk. Told to stop, it
 answers the requests it has, writes everything down, and ends.`,
 		Example: `  tributary broker --listen 127.0.0.1:9092 --data /var/lib/tributary
-  tributary broker --listen [::]:9092 --advertise kafka.example.net:9092 --retention 24h`,
+  tributary broker --listen [::]:9092 --advertise kafka.example.net:9092 --retention 24h
+  tributary broker --server-properties config/server.properties --override log.dirs=/var/lib/tributary`,
 		Args: cobra.NoArgs,
 	}, serviceCommand{o, &run}, func(c *cobra.Command, _ []string) error {
 		return runService(c, &run, func(_ context.Context, s *service) error {
+			o.say(s)
 			return o.addTo(s, &embeddedBroker{})
 		})
 	})

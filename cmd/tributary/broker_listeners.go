@@ -55,20 +55,19 @@ func checkPrincipal(s string) error {
 	return nil
 }
 
-// apply puts the options into the broker's configuration.
+// apply adds the options to the broker's configuration.
 func (o *securityOptions) apply(c *broker.Config) error {
-	c.Listeners = nil
 	for _, s := range o.listeners {
 		l, err := o.listener(s)
 		if err != nil {
 			return &optionError{"listener", s, err}
 		}
-		c.Listeners = append(c.Listeners, l)
+		c.Listeners = append(slices.Clip(c.Listeners), l)
 	}
-	if len(o.superUsers) > 0 && !o.authorize {
+	if len(o.superUsers) > 0 && !o.authorize && !c.Authorize {
 		return &optionError{"super-user", o.superUsers[0], errors.New("nobody needs it without --authorize")}
 	}
-	c.Authorize, c.SuperUsers = o.authorize, o.superUsers
+	c.Authorize, c.SuperUsers = c.Authorize || o.authorize, slices.Concat(c.SuperUsers, o.superUsers)
 	if o.users == "" {
 		return nil
 	}
@@ -76,7 +75,7 @@ func (o *securityOptions) apply(c *broker.Config) error {
 	if err != nil {
 		return &optionError{"sasl-users", o.users, err}
 	}
-	c.Users = users
+	c.Users = slices.Concat(c.Users, users)
 	return nil
 }
 

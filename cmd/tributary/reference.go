@@ -26,7 +26,7 @@ func newReference() *cobra.Command {
 			return os.WriteFile(args[0], []byte(b.String()), 0o644)
 		},
 	}
-	c.AddCommand(newReferenceMetrics(), newReferenceFields())
+	c.AddCommand(newReferenceMetrics(), newReferenceFields(), newReferenceKafkaConfig())
 	return c
 }
 

@@ -30,7 +30,7 @@ func (p Properties) mechanism() string {
 func (p Properties) credentials() (user, password string, err error) {
 	user, password = p["sasl.username"], p["sasl.password"]
 	if jaas := p["sasl.jaas.config"]; jaas != "" {
-		o, err := parseJAAS(jaas)
+		o, err := ParseJAAS(jaas)
 		if err != nil {
 			return "", "", err
 		}
@@ -42,8 +42,8 @@ func (p Properties) credentials() (user, password string, err error) {
 	return user, password, nil
 }
 
-// parseJAAS reads the options of a login module: Class required name="value" ...;
-func parseJAAS(s string) (map[string]string, error) {
+// ParseJAAS reads the options of a login module: Class required name="value" ...;
+func ParseJAAS(s string) (map[string]string, error) {
 	bad := badEndpoint("sasl.jaas.config: allowed is a line such as org.apache.kafka.common.security.plain.PlainLoginModule required username=\"u\" password=\"p\";")
 	s = strings.TrimSuffix(strings.TrimSpace(s), ";")
 	class, s, _ := strings.Cut(s, " ")
