@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -81,6 +82,16 @@ func read(t *testing.T, b *broker.Broker, topic string) [][]*kgo.Record {
 	return partitions
 }
 
+// arrived waits until so many records are in a topic.
+func arrived(t *testing.T, b *broker.Broker, topic string, want int64) {
+	t.Helper()
+	eventually(t, fmt.Sprint(want, " records in ", topic), func() bool {
+		topics := b.Stats().Topics
+		i := slices.IndexFunc(topics, func(s broker.TopicStats) bool { return s.Name == topic })
+		return i >= 0 && topics[i].Messages == want
+	})
+}
+
 // flows decodes what is in a topic and counts the records of each worker. Every
 // record must be there once, and in every partition those of one worker in their
 // order.
@@ -128,6 +139,9 @@ func TestKafkaAccounts(t *testing.T) {
 			check(t, s, sink.Stats{Written: 6000, Delivered: 6000})
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
+			}
+			if strings.Contains(format, "acks=0") {
+				arrived(t, b, topic, 6000) // delivered is only sent
 			}
 			if got := fmt.Sprint(flows(t, b, topic)); got != "map[0:1000 1:1000 2:1000 3:1000 4:1000 5:1000]" {
 				t.Errorf("records by worker: %s", got)
