@@ -110,9 +110,12 @@ func apiTable(apis []api) (table [maxAPIKey + 1]*api) {
 	return table
 }
 
-// decode walks and decodes a body.
+// decode walks and decodes a body. One that is served while it arrives is walked by its handler.
 func (a *api) decode(rq *request) (kmsg.Request, error) {
-	elements, ok := a.shape.accepts(rq.body, rq.version, rq.flexible)
+	if rq.body.more != nil {
+		return nil, nil
+	}
+	elements, ok := a.shape.accepts(rq.body.b, rq.version, rq.flexible)
 	if !ok {
 		return nil, fmt.Errorf("%s v%d: %w", a.name, rq.version, errMalformed)
 	}
@@ -124,7 +127,7 @@ func (a *api) decode(rq *request) (kmsg.Request, error) {
 	}
 	m := a.newRequest()
 	m.SetVersion(rq.version)
-	if err := m.ReadFrom(rq.body); err != nil {
+	if err := m.ReadFrom(rq.body.b); err != nil {
 		return nil, fmt.Errorf("%s v%d: %w: %w", a.name, rq.version, errMalformed, err)
 	}
 	return m, nil

@@ -119,6 +119,8 @@ type Config struct {
 
 	Logger *slog.Logger // nil: discard
 
+	streamFrom int // bytes; tests have smaller requests served while they arrive
+
 	fs  commitlog.FS     // tests put one under the logs that fails or waits
 	now func() time.Time // the clock of quotas; tests have one of their own
 }
@@ -211,6 +213,7 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.MaxInFlightBytes, d.MaxInFlightBytes)
 	orDefault(&c.MaxFetchBytes, d.MaxFetchBytes)
 	orDefault(&c.MaxQueued, d.MaxQueued)
+	orDefault(&c.streamFrom, streamFrom)
 	orDefault(&c.IdleTimeout, d.IdleTimeout)
 	orDefault(&c.FrameTimeout, d.FrameTimeout)
 	orDefault(&c.HandshakeTimeout, d.HandshakeTimeout)

@@ -152,21 +152,14 @@ func (c *conn) readAll() error {
 		if err != nil {
 			return err
 		}
-		frame, err := c.readFrame(size)
+		rq, err := c.serveNext(size)
 		if err != nil {
 			return err
 		}
 		c.b.counters.bytesIn.Add(uint64(size) + 4)
-		rq, err := c.serve(frame)
-		c.b.buffers.put(frame)
-		c.loan.repay()
-		if err != nil {
-			return err
-		}
 		if rq.silent {
 			continue
 		}
-		rq.body = nil
 		c.waiting.Add(1)
 		select {
 		case c.queue <- rq:
@@ -174,6 +167,34 @@ func (c *conn) readAll() error {
 			return net.ErrClosed
 		}
 	}
+}
+
+// serveNext reads a frame of so many bytes, the next, and serves it; or serves it while it reads it.
+func (c *conn) serveNext(size int) (*request, error) {
+	streams, err := c.streams(size)
+	if err != nil {
+		return nil, err
+	}
+	if streams {
+		s := &stream{c: c, left: size}
+		defer s.release()
+		rq, err := c.serve(cursor{more: s})
+		if err == nil {
+			err = s.finish()
+		}
+		return rq, err
+	}
+	frame, err := c.readBytes(size)
+	if err != nil {
+		return nil, err
+	}
+	rq, err := c.serve(cursor{b: frame})
+	if rq != nil {
+		rq.body = cursor{}
+	}
+	c.b.buffers.put(frame)
+	c.loan.repay()
+	return rq, err
 }
 
 // readSize waits for the length of the next frame, IdleTimeout at most, or longer while answers are owed.
@@ -232,9 +253,9 @@ func (c *conn) deadline(d time.Duration) error {
 	return nil
 }
 
-// readFrame reads size bytes. The buffer begins with what this peer has been seen to send and doubles as bytes arrive; each
+// readBytes reads size bytes. The buffer begins with what this peer has been seen to send and doubles as bytes arrive; each
 // step has FrameTimeout.
-func (c *conn) readFrame(size int) ([]byte, error) {
+func (c *conn) readBytes(size int) ([]byte, error) {
 	buf, err := c.room(nil, min(size, c.trusted))
 	if err != nil {
 		return nil, err
@@ -259,10 +280,7 @@ func (c *conn) readFrame(size int) ([]byte, error) {
 		if err != nil {
 			c.b.buffers.put(buf)
 			c.loan.repay()
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				err = fmt.Errorf("frame cut short: %w", errMalformed)
-			}
-			return nil, err
+			return nil, cutShort(err)
 		}
 	}
 }
@@ -280,7 +298,7 @@ func (c *conn) room(old []byte, n int) ([]byte, error) {
 }
 
 // serve reads the header of a frame and has its handler serve it.
-func (c *conn) serve(frame []byte) (rq *request, err error) {
+func (c *conn) serve(cur cursor) (rq *request, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.b.counters.panics.Add(1)
@@ -289,9 +307,8 @@ func (c *conn) serve(frame []byte) (rq *request, err error) {
 		}
 	}()
 	if c.session.bare {
-		return c.serveToken(frame)
+		return c.serveToken(cur.b)
 	}
-	cur := cursor{b: frame}
 	key, version := cur.int16(), cur.int16()
 	rq = &request{conn: c, version: version, correlation: cur.int32(), at: time.Now(), ready: make(chan struct{})}
 	if key < 0 || int(key) >= len(c.b.apis) || c.b.apis[key] == nil {
@@ -306,7 +323,7 @@ func (c *conn) serve(frame []byte) (rq *request, err error) {
 		if rq.api.refuse == nil {
 			return nil, fmt.Errorf("%w: %s v%d", errUnsupported, rq.api.name, version)
 		}
-		rq.body = frame
+		rq.body = cur
 		return rq, rq.api.refuse(rq)
 	}
 	rq.flexible = version >= rq.api.flexible
@@ -317,13 +334,16 @@ func (c *conn) serve(frame []byte) (rq *request, err error) {
 	if cur.bad {
 		return nil, fmt.Errorf("request header: %w", errMalformed)
 	}
-	rq.body = cur.b
+	rq.body, rq.size = cur, cur.remaining()
 	m, err := rq.api.decode(rq)
 	if err != nil {
 		return nil, err
 	}
 	rq.beginRequest()
 	err = rq.api.serve(rq, m)
+	if s := cur.more; s != nil {
+		rq.at = rq.at.Add(s.idle) // as if it had been there when it was begun
+	}
 	rq.endRequest()
 	return rq, err
 }

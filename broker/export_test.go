@@ -67,3 +67,9 @@ func (f syncFile) Sync() error {
 	}
 	return f.File.Sync()
 }
+
+// WithStreams has produce requests of so many bytes and more served while they arrive.
+func WithStreams(cfg Config, from int) Config {
+	cfg.streamFrom = from
+	return cfg
+}

@@ -76,7 +76,7 @@ func serveFetch(rq *request, _ kmsg.Request) error {
 func (f *fetch) decode() {
 	v, flexible := f.rq.version, f.rq.flexible
 	b := f.rq.broker()
-	cur := cursor{b: f.rq.body}
+	cur := f.rq.body
 	if v <= 14 {
 		cur.int32() // replica id: a consumer has -1, and followers there are none
 	}

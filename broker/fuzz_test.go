@@ -33,15 +33,12 @@ func FuzzFrame(f *testing.F) {
 	cfg.MaxRequestBytes, cfg.MaxMessageBytes = 1<<20, 1<<20
 	cfg.MaxPartitions, cfg.MaxGroups = 40, 100
 	cfg.Durability = broker.PageCache
-	b := open(f, cfg)
-	makeTopic(f, b, "flows")
+	whole := open(f, cfg)
+	makeTopic(f, whole, "flows")
+	cfg.DataDir, cfg.Listen = f.TempDir(), ""
+	streams := open(f, broker.WithStreams(cfg, 1))
 	var once sync.Mutex
-	f.Fuzz(func(t *testing.T, data []byte, framed bool) {
-		once.Lock() // the panics counted below are this input's
-		defer once.Unlock()
-		if framed {
-			data = append(binary.BigEndian.AppendUint32(nil, uint32(len(data))), data...)
-		}
+	try := func(t *testing.T, b *broker.Broker, data []byte) {
 		nc, err := b.Dial(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -64,6 +61,15 @@ func FuzzFrame(f *testing.F) {
 		if resp := c.request(kmsg.NewPtrApiVersionsRequest()).(*kmsg.ApiVersionsResponse); resp.ErrorCode != 0 {
 			t.Fatal("another connection does not go on")
 		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte, framed bool) {
+		once.Lock() // the panics counted are this input's
+		defer once.Unlock()
+		if framed {
+			data = append(binary.BigEndian.AppendUint32(nil, uint32(len(data))), data...)
+		}
+		try(t, whole, data)
+		try(t, streams, data)
 	})
 }
 

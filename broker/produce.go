@@ -19,10 +19,12 @@ import (
 // absence for a broker that cannot take compressed batches (KAFKA-18659).
 func produceAPI() api {
 	return api{
-		key: 0, min: 3, max: 13, raw: true, serve: serveProduce, refuse: refuseProduce,
+		key: produceKey, min: 3, max: 13, raw: true, serve: serveProduce, refuse: refuseProduce,
 		outline: "string@3 int16 int32 [ string@0-12 uuid@13 [ int32 bytes ] ]",
 	}
 }
+
+const produceKey = 0
 
 // producedFrom is the version ApiVersions announces.
 const producedFrom = 0
@@ -50,10 +52,11 @@ func (p *production) done(pos int, err error) {
 }
 
 // serveProduce reads the body by hand: batches go from the frame to the log without a copy and without an allocation for
-// each. The walk along the outline has found the body whole, so that nothing is appended of one that is not.
+// each. The walk along the outline has found the body whole, so that nothing is appended of one that is not; only one
+// that is served while it arrives may break off between batches.
 func serveProduce(rq *request, _ kmsg.Request) error {
-	cur := cursor{b: rq.body}
-	txnID := cur.str(rq.flexible)
+	cur := rq.body
+	txnID := string(cur.str(rq.flexible))
 	acks := cur.int16()
 	cur.int32() // timeout: there is nobody else to wait for
 	topics := max(cur.arrayLen(rq.flexible, 1), 0)
@@ -64,7 +67,8 @@ func serveProduce(rq *request, _ kmsg.Request) error {
 	refused := false
 	var few [4]flushWait
 	flushes := few[:0]
-	for ; topics > 0; topics-- {
+	elements := topics
+	for ; topics > 0 && !cur.bad; topics-- {
 		var t *topic
 		unknown := codeUnknownTopicOrPartition
 		if rq.version >= 13 {
@@ -81,14 +85,20 @@ func serveProduce(rq *request, _ kmsg.Request) error {
 		}
 		parts := max(cur.arrayLen(rq.flexible, 1), 0)
 		out = appendArrayLen(out, rq.flexible, parts)
+		if elements += parts; elements > maxElements {
+			cur.fail()
+		}
 		for ; parts > 0; parts-- {
 			index := cur.int32()
 			records := cur.bytes(rq.flexible)
-			cur.tags(rq.flexible)
+			if cur.bad {
+				break
+			}
 			r := produced{code: unknown, base: -1, appendTime: -1, start: -1}
 			if t != nil {
 				r = produceTo(rq, t, index, records, acks, txnID)
 			}
+			cur.tags(rq.flexible)
 			out = appendInt32(out, index)
 			pos := len(out)
 			out = r.append(out, rq)
@@ -103,7 +113,12 @@ func serveProduce(rq *request, _ kmsg.Request) error {
 		cur.tags(rq.flexible)
 		out = appendTags(out, rq.flexible)
 	}
-	rq.meterProduce(len(rq.body))
+	cur.tags(rq.flexible)
+	if cur.bad {
+		rq.broker().buffers.put(out)
+		return fmt.Errorf("produce v%d: %w", rq.version, cur.err())
+	}
+	rq.meterProduce(rq.size)
 	out = appendInt32(out, rq.throttleMillis())
 	out = appendTags(out, rq.flexible)
 	if acks == 0 {
@@ -158,7 +173,7 @@ func (r *produced) append(out []byte, rq *request) []byte {
 	return appendTags(out, rq.flexible)
 }
 
-func produceTo(rq *request, t *topic, index int32, records []byte, acks int16, txnID []byte) produced {
+func produceTo(rq *request, t *topic, index int32, records []byte, acks int16, txnID string) produced {
 	r := produced{base: -1, appendTime: -1, start: -1}
 	c := &t.counters
 	c.produceRequests.Add(1)
@@ -178,7 +193,7 @@ func produceTo(rq *request, t *topic, index int32, records []byte, acks int16, t
 	var o commitlog.AppendOptions
 	if transactional(records) {
 		var in *txn
-		if in, r.joined, r.code = rq.broker().txns.admit(rq, string(txnID), topicPartition{t.name, index}, records); r.code != codeNone {
+		if in, r.joined, r.code = rq.broker().txns.admit(rq, txnID, topicPartition{t.name, index}, records); r.code != codeNone {
 			c.produceRejected.Add(1)
 			return r
 		}
@@ -207,9 +222,8 @@ func refuseProduce(rq *request) error {
 	if rq.version < producedFrom || rq.version > rq.api.max {
 		return fmt.Errorf("%w: produce v%d", errUnsupported, rq.version)
 	}
-	cur := cursor{b: rq.body}
-	cur.take(8)
-	cur.str(false)
+	cur := rq.body
+	cur.str(false) // client id
 	body := cur.b
 	if _, ok := rq.api.shape.accepts(body, rq.version, false); !ok || cur.bad {
 		return fmt.Errorf("produce v%d: %w", rq.version, errMalformed)

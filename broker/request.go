@@ -14,7 +14,8 @@ type request struct {
 	version     int16
 	flexible    bool
 	correlation int32
-	body        []byte // of the frame; gone when the handler returns
+	body        cursor // behind the header; gone when the handler returns
+	size        int    // of the body
 	at          time.Time
 	throttled   time.Duration // its client is to wait so long after the answer
 

@@ -12,8 +12,9 @@ var errMalformed = errors.New("malformed request")
 // cursor reads the protocol's types from a frame. It never reads beyond the end: the first value that is not there sets
 // bad, and everything from then on is zero.
 type cursor struct {
-	b   []byte
-	bad bool
+	b    []byte
+	more *stream // where the rest comes from, nil when b is all
+	bad  bool
 }
 
 func (c *cursor) fail() {
@@ -21,8 +22,32 @@ func (c *cursor) fail() {
 	c.b = nil
 }
 
+// err is why the cursor is bad.
+func (c *cursor) err() error {
+	if c.more != nil && c.more.err != nil {
+		return c.more.err
+	}
+	return errMalformed
+}
+
+// need has n bytes be there, if the frame has as many.
+func (c *cursor) need(n int) bool {
+	if n > len(c.b) && c.more != nil && !c.bad {
+		c.b = c.more.refill(len(c.b), n)
+	}
+	return n <= len(c.b)
+}
+
+// remaining is how many bytes the frame still has.
+func (c *cursor) remaining() int {
+	if c.more != nil && !c.bad {
+		return c.more.unread(len(c.b))
+	}
+	return len(c.b)
+}
+
 func (c *cursor) take(n int) []byte {
-	if n < 0 || n > len(c.b) {
+	if n < 0 || !c.need(n) {
 		c.fail()
 		return nil
 	}
@@ -70,6 +95,7 @@ func (c *cursor) uuid() (id [16]byte) {
 
 // uvarint reads an unsigned varint of at most 32 bits.
 func (c *cursor) uvarint() uint32 {
+	c.need(min(binary.MaxVarintLen32, c.remaining()))
 	v, n := binary.Uvarint(c.b)
 	if n <= 0 || v > math.MaxUint32 {
 		c.fail()
@@ -103,7 +129,8 @@ func (c *cursor) str(flexible bool) []byte {
 	return c.take(n)
 }
 
-// bytes reads a byte array, null as nil. The bytes are those of the frame.
+// bytes reads a byte array, null as nil. The bytes are those of the frame, and gone with the next that are read when it
+// is a stream.
 func (c *cursor) bytes(flexible bool) []byte {
 	n := -1
 	if flexible {
@@ -111,8 +138,15 @@ func (c *cursor) bytes(flexible bool) []byte {
 	} else {
 		n = int(c.int32())
 	}
-	if n == -1 {
+	switch {
+	case n == -1:
 		return nil
+	case n > len(c.b) && c.more != nil && !c.bad:
+		b := c.more.block(len(c.b), n)
+		if c.b = nil; b == nil {
+			c.fail()
+		}
+		return b
 	}
 	return c.take(n)
 }
@@ -126,7 +160,7 @@ func (c *cursor) arrayLen(flexible bool, minSize int) int {
 	} else {
 		n = int(c.int32())
 	}
-	if n < -1 || n > len(c.b)/minSize {
+	if n < -1 || n > c.remaining()/minSize {
 		c.fail()
 		return -1
 	}
@@ -139,7 +173,7 @@ func (c *cursor) tags(flexible bool) {
 		return
 	}
 	n := c.uvarint()
-	if uint64(n)*2 > uint64(len(c.b)) {
+	if uint64(n)*2 > uint64(c.remaining()) {
 		c.fail()
 		return
 	}
