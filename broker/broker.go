@@ -24,6 +24,7 @@ type Broker struct {
 	topics      *topics
 	groups      *groups
 	txns        *txns
+	fetches     *fetchSessions
 	producerIDs producerIDs
 	buffers     *buffers
 	counters    counters
@@ -61,6 +62,7 @@ func Open(cfg Config) (*Broker, error) {
 		apis:    apiTable(servedAPIs()),
 		self:    []int32{cfg.NodeID},
 		buffers: newBuffers(cfg.MaxInFlightBytes),
+		fetches: newFetchSessions(&cfg),
 		closing: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}

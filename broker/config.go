@@ -96,6 +96,7 @@ type Config struct {
 	MaxRequestBytes     int           // socket.request.max.bytes: a larger frame closes its connection
 	MaxInFlightBytes    int64         // requests being read or served, in all connections together; more wait their turn
 	MaxFetchBytes       int           // fetch.max.bytes: of one fetch response
+	FetchSessions       int           // max.incremental.fetch.session.cache.slots: clients that are remembered by what they fetch; below 0 is none
 	MaxQueued           int           // requests of one connection whose answers have not been sent; more are not read
 	IdleTimeout         time.Duration // connections.max.idle.ms
 	FrameTimeout        time.Duration // a begun frame must go on within this time, and a begun answer be taken
@@ -151,6 +152,7 @@ func DefaultConfig() Config {
 		MaxRequestBytes:                100 << 20,
 		MaxInFlightBytes:               24 << 20,
 		MaxFetchBytes:                  55 << 20,
+		FetchSessions:                  1000,
 		MaxQueued:                      256,
 		IdleTimeout:                    10 * time.Minute,
 		FrameTimeout:                   30 * time.Second,
@@ -212,6 +214,7 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.MaxRequestBytes, d.MaxRequestBytes)
 	orDefault(&c.MaxInFlightBytes, d.MaxInFlightBytes)
 	orDefault(&c.MaxFetchBytes, d.MaxFetchBytes)
+	orDefault(&c.FetchSessions, d.FetchSessions)
 	orDefault(&c.MaxQueued, d.MaxQueued)
 	orDefault(&c.streamFrom, streamFrom)
 	orDefault(&c.IdleTimeout, d.IdleTimeout)

@@ -50,9 +50,10 @@ type conn struct {
 	session  session
 
 	// What the writer has for itself.
-	out    []byte
-	timer  *time.Timer
-	errOut error
+	out     []byte
+	timer   *time.Timer
+	waiters []waiter // of a fetch, one for each partition
+	errOut  error
 
 	stop sync.Once
 }

@@ -69,6 +69,7 @@ const (
 	codeNonEmptyGroup           code = 68
 	codeGroupIDNotFound         code = 69
 	codeFetchSessionNotFound    code = 70
+	codeInvalidFetchEpoch       code = 71
 	codeFencedLeaderEpoch       code = 74
 	codeUnknownLeaderEpoch      code = 75
 	codeMemberIDRequired        code = 79
@@ -87,6 +88,7 @@ const (
 	codeUnknownTopicID          code = 100
 	codeTransactionalIDNotFound code = 105
 	codeInconsistentTopicID     code = 103
+	codeFetchSessionTopicID     code = 106
 	codeFencedMemberEpoch       code = 110
 	codeUnreleasedInstanceID    code = 111
 	codeUnsupportedAssignor     code = 112

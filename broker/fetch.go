@@ -10,8 +10,7 @@ import (
 )
 
 // Fetch (key 1), versions 4 to 18. KIP-98 (isolation level), KIP-74
-// (max bytes), KIP-227 (fetch sessions: answered with session 0, which makes clients name all partitions each time), KIP-320
-// (leader epochs), KIP-392 (rack: there is one replica), KIP-482, KIP-516 (topic ids, v13), KIP-595 (diverging epoch),
+// (max bytes), KIP-227 (fetch sessions), KIP-320 (leader epochs), KIP-392 (rack: there is one replica), KIP-482, KIP-516 (topic ids, v13), KIP-595 (diverging epoch),
 // KIP-903 (replica state, v15: for followers, ignored).
 //
 // Record bytes go from the segment file to the socket by sendfile where that is possible, and are never decoded.
@@ -30,14 +29,21 @@ type fetch struct {
 	until     time.Time
 	minBytes  int
 	maxBytes  int
-	session   int32
 	committed bool // read_committed
-	bad       code // refuses the whole request
 	topics    []fetchTopic
 	parts     []fetchPart // of all topics, in order
 	woken     chan struct{}
-	limit     *limit // of the client's bytes; nil: none
-	time      *limit // of the time spent on it
+
+	session    int32 // of the client, then of the answer; 0 is none
+	epoch      int32
+	forgotten  []fetchPart   // partitions it takes out
+	forgetFrom []fetchTopic  // whose topics they are
+	kept       *fetchSession // nil: none
+	bad        code          // refuses the whole request
+	throttled  bool          // the records were taken out
+
+	limit *limit // of the client's bytes; nil: none
+	time  *limit // of the time spent on it
 }
 
 type fetchTopic struct {
@@ -45,10 +51,13 @@ type fetchTopic struct {
 	name    string
 	id      [16]byte
 	parts   int // how many of fetch.parts
+	first   int // of them; where they lie together, as in a session
+	told    int // how many are in the answer
 	unknown code
 }
 
 type fetchPart struct {
+	topic     int // in fetch.topics
 	index     int32
 	epoch     int32 // leader epoch the client believes in, -1 for none
 	offset    int64
@@ -62,11 +71,15 @@ type fetchPart struct {
 	diverges bool                   // the client's log went another way; where, say endEpoch and end
 	endEpoch int32
 	end      int64
-	waiter   waiter
+
+	told, gone        bool // it is in the answer; it goes out of its session
+	watermark, stable int64
+	start             int64 // of the log
+	known             toldPart
 }
 
 func serveFetch(rq *request, _ kmsg.Request) error {
-	f := &fetch{rq: rq, minBytes: 1}
+	f := &fetch{rq: rq, minBytes: 1, epoch: finalFetchEpoch}
 	f.decode()
 	f.bounded()
 	rq.sendWith(f.run)
@@ -86,29 +99,14 @@ func (f *fetch) decode() {
 	f.maxBytes = min(int(cur.int32()), b.cfg.MaxFetchBytes)
 	f.committed = cur.int8() == 1
 	if v >= 7 {
-		f.session = cur.int32()
-		if epoch := cur.int32(); f.session != 0 && epoch > 0 {
-			f.bad = codeFetchSessionNotFound
-		}
+		f.session, f.epoch = cur.int32(), cur.int32()
 	}
 	topics := max(cur.arrayLen(flexible, 1), 0)
 	f.topics = make([]fetchTopic, 0, min(topics, 64))
 	for ; topics > 0; topics-- {
-		var t fetchTopic
-		if v >= 13 {
-			t.id = cur.uuid()
-			t.topic, t.unknown = f.rq.permit(kmsg.ACLOperationRead, b.topics.getID(t.id), nil, codeUnknownTopicID)
-		} else {
-			name := cur.str(flexible)
-			if t.topic = b.topics.lookup(name); t.topic != nil {
-				t.name = t.topic.name
-			} else {
-				t.name = string(name)
-			}
-			t.topic, t.unknown = f.rq.permit(kmsg.ACLOperationRead, t.topic, name, codeUnknownTopicOrPartition)
-		}
+		t := f.decodeTopic(&cur)
 		for n := max(cur.arrayLen(flexible, 1), 0); n > 0; n-- {
-			f.parts = append(f.parts, fetchPart{epoch: -1, lastEpoch: -1})
+			f.parts = append(f.parts, fetchPart{topic: len(f.topics), epoch: -1, lastEpoch: -1})
 			p := &f.parts[len(f.parts)-1]
 			p.index = cur.int32()
 			if v >= 9 {
@@ -128,14 +126,52 @@ func (f *fetch) decode() {
 		cur.tags(flexible)
 		f.topics = append(f.topics, t)
 	}
+	if v < 7 {
+		return
+	}
+	for topics := max(cur.arrayLen(flexible, 1), 0); topics > 0; topics-- {
+		t := f.decodeTopic(&cur)
+		for n := max(cur.arrayLen(flexible, 4), 0); n > 0; n-- {
+			f.forgotten = append(f.forgotten, fetchPart{topic: len(f.forgetFrom), index: cur.int32()})
+		}
+		cur.tags(flexible)
+		f.forgetFrom = append(f.forgetFrom, t)
+	}
+}
+
+// decodeTopic reads how the client names a topic, and finds it.
+func (f *fetch) decodeTopic(cur *cursor) (t fetchTopic) {
+	if f.rq.version >= 13 {
+		t.id = cur.uuid()
+		f.find(&t, nil)
+		return t
+	}
+	name := cur.str(f.rq.flexible)
+	if f.find(&t, name); t.topic != nil {
+		t.name = t.topic.name
+	} else {
+		t.name = string(name)
+	}
+	return t
+}
+
+// find finds a topic by its id, or by its name, which those who fetch by name give. It is nil to who may not read it.
+func (f *fetch) find(t *fetchTopic, name []byte) {
+	ts := f.rq.broker().topics
+	if f.rq.version >= 13 {
+		t.topic, t.unknown = f.rq.permit(kmsg.ACLOperationRead, ts.getID(t.id), nil, codeUnknownTopicID)
+	} else {
+		t.topic, t.unknown = f.rq.permit(kmsg.ACLOperationRead, ts.lookup(name), name, codeUnknownTopicOrPartition)
+	}
 }
 
 // run waits for enough bytes, an error or the end of the time, then writes the answer. It runs on the connection's writer.
 func (f *fetch) run() error {
-	if f.bad != codeNone {
+	if f.bad = f.resume(); f.bad != codeNone {
 		f.topics, f.parts = nil, nil
 		return f.write()
 	}
+	defer f.leave()
 	f.resolve()
 	defer f.release()
 	got, settled := f.read()
@@ -143,6 +179,7 @@ func (f *fetch) run() error {
 		got = f.wait(got)
 	}
 	f.meter(got)
+	f.choose()
 	if f.time != nil {
 		defer f.spend(time.Now())
 	}
@@ -151,29 +188,30 @@ func (f *fetch) run() error {
 
 // resolve finds the partitions and judges what does not change by waiting.
 func (f *fetch) resolve() {
-	i := 0
-	for j := range f.topics {
-		t := &f.topics[j]
+	for i := range f.topics {
+		t := &f.topics[i]
+		t.told = 0
 		if t.topic != nil {
 			t.topic.counters.fetchRequests.Add(uint64(t.parts))
 		}
-		for range t.parts {
-			p := &f.parts[i]
-			i++
-			if t.topic == nil {
-				p.code = t.unknown
-				continue
-			}
-			p.part = t.topic.partition(p.index)
-			if p.part == nil {
-				p.code = codeUnknownTopicOrPartition
-				continue
-			}
-			p.code = p.part.checkEpoch(p.epoch)
-			if p.code == codeNone && p.lastEpoch >= 0 {
-				p.endEpoch, p.end = p.part.log.EpochEnd(p.lastEpoch)
-				p.diverges = p.endEpoch < p.lastEpoch || p.end < p.offset
-			}
+	}
+	for i := range f.parts {
+		p := &f.parts[i]
+		t := &f.topics[p.topic]
+		p.part, p.code, p.diverges = nil, codeNone, false
+		if t.topic == nil {
+			p.code = t.unknown
+			continue
+		}
+		p.part = t.topic.partition(p.index)
+		if p.part == nil {
+			p.code = codeUnknownTopicOrPartition
+			continue
+		}
+		p.code = p.part.checkEpoch(p.epoch)
+		if p.code == codeNone && p.lastEpoch >= 0 {
+			p.endEpoch, p.end = p.part.log.EpochEnd(p.lastEpoch)
+			p.diverges = p.endEpoch < p.lastEpoch || p.end < p.offset
 		}
 	}
 }
@@ -193,8 +231,9 @@ func (p *partition) checkEpoch(epoch int32) code {
 // read looks at every partition. It returns the bytes found, and whether something is there that must be told at once.
 func (f *fetch) read() (got int, settled bool) {
 	f.release()
-	for i := range f.parts {
-		p := &f.parts[i]
+	first := f.readFrom()
+	for k := range f.parts {
+		p := &f.parts[(first+k)%len(f.parts)]
 		if p.code != codeNone || p.diverges {
 			settled = true
 			continue
@@ -244,11 +283,14 @@ func (f *fetch) wait(got int) int {
 	f.woken = make(chan struct{}, 1)
 	defer func() {
 		for i := range f.parts {
-			if p := &f.parts[i]; p.part != nil {
-				p.part.waiters.remove(&p.waiter)
+			if p := f.parts[i].part; p != nil {
+				p.waiters.remove(&c.waiters[i])
 			}
 		}
 	}()
+	if len(c.waiters) < len(f.parts) {
+		c.waiters = make([]waiter, len(f.parts))
+	}
 	if c.timer == nil {
 		c.timer = time.NewTimer(left)
 	} else {
@@ -275,131 +317,9 @@ func (f *fetch) wait(got int) int {
 // register puts the fetch into the list of each partition that it is not in.
 func (f *fetch) register() {
 	for i := range f.parts {
-		p := &f.parts[i]
-		if p.part == nil {
-			continue
-		}
-		if !p.waiter.in.Load() {
-			p.part.waiters.add(&p.waiter, f.woken)
+		w, p := &f.rq.conn.waiters[i], f.parts[i].part
+		if p != nil && !w.in.Load() {
+			p.waiters.add(w, f.woken)
 		}
 	}
-}
-
-// inline is up to what size record bytes are copied into the answer; beyond it they are sent from the file.
-const inline = 16 << 10
-
-// write writes the answer: what surrounds the records is gathered, the records are sent from where they lie.
-func (f *fetch) write() error {
-	rq, c, v, flexible := f.rq, f.rq.conn, f.rq.version, f.rq.flexible
-	size := 64 + 80*len(f.parts)
-	for i := range f.parts {
-		size += 17 * len(f.parts[i].aborted)
-	}
-	for i := range f.topics {
-		size += 32 + len(f.topics[i].name)
-	}
-	for i := range f.parts {
-		if n := f.parts[i].span.Len; n <= inline {
-			size += int(n)
-		}
-	}
-	out := rq.begin(size)
-	defer func() { c.b.buffers.put(out) }()
-	out = appendInt32(out, f.rq.throttleMillis())
-	if v >= 7 {
-		out = appendInt16(out, rq.code(f.bad))
-		out = appendInt32(out, 0) // session: none
-	}
-	out = appendArrayLen(out, flexible, len(f.topics))
-	total := 0
-	cuts := make([]cut, 0, 8)
-	i := 0
-	for j := range f.topics {
-		t := &f.topics[j]
-		if v >= 13 {
-			out = append(out, t.id[:]...)
-		} else {
-			out = appendString(out, flexible, []byte(t.name))
-		}
-		out = appendArrayLen(out, flexible, t.parts)
-		for range t.parts {
-			p := &f.parts[i]
-			i++
-			out = f.appendPart(out, p)
-			if n := int(p.span.Len); n > 0 {
-				t.topic.counters.bytesOut.Add(uint64(n))
-				if n <= inline {
-					at := len(out)
-					out = append(out, make([]byte, n)...)
-					if _, err := p.span.ReadAt(out[at:], 0); err != nil {
-						return err
-					}
-				} else {
-					total += n
-					cuts = append(cuts, cut{at: len(out), span: &p.span})
-				}
-			}
-			out = f.appendPartEnd(out, p)
-		}
-		out = appendTags(out, flexible)
-	}
-	out = appendTags(out, flexible)
-	putInt32(out, int32(len(out)-4+total))
-	from := 0
-	for _, cut := range cuts {
-		if err := c.writeAll(out[from:cut.at]); err != nil {
-			return err
-		}
-		from = cut.at
-		if err := c.sendSpan(cut.span); err != nil {
-			return err
-		}
-	}
-	return c.writeAll(out[from:])
-}
-
-// cut is a place in the answer where records from a file go.
-type cut struct {
-	at   int
-	span *commitlog.Span
-}
-
-// appendPart appends a partition up to its records. An empty record set has length 0: librdkafka does not take null.
-func (f *fetch) appendPart(out []byte, p *fetchPart) []byte {
-	v, flexible := f.rq.version, f.rq.flexible
-	watermark, stable, start := int64(-1), int64(-1), int64(-1)
-	if p.part != nil {
-		watermark, stable, start = p.part.log.HighWatermark(), p.part.log.LastStableOffset(), p.part.log.StartOffset()
-	}
-	out = appendInt32(out, p.index)
-	out = appendInt16(out, f.rq.code(p.code))
-	out = appendInt64(out, watermark)
-	out = appendInt64(out, stable)
-	if v >= 5 {
-		out = appendInt64(out, start)
-	}
-	out = appendArrayLen(out, flexible, len(p.aborted))
-	for _, a := range p.aborted {
-		out = appendInt64(out, a.ProducerID)
-		out = appendInt64(out, a.FirstOffset)
-		out = appendTags(out, flexible)
-	}
-	if v >= 11 {
-		out = appendInt32(out, -1) // preferred read replica
-	}
-	return appendArrayLen(out, flexible, int(p.span.Len))
-}
-
-// appendPartEnd appends what stands behind the records.
-func (f *fetch) appendPartEnd(out []byte, p *fetchPart) []byte {
-	if !f.rq.flexible {
-		return out
-	}
-	if !p.diverges {
-		return append(out, 0)
-	}
-	out = append(out, 1, 0, 13) // one tag, number 0, 13 bytes: epoch, offset, no tags
-	out = appendInt32(out, p.endEpoch)
-	out = appendInt64(out, p.end)
-	return append(out, 0)
 }

@@ -54,6 +54,9 @@ func TestJavaTools(t *testing.T) {
 	want(kafka("", topics, "--describe", "--topic", "jt"), "PartitionCount: 2", "ReplicationFactor: 1", "retention.ms=100000", "Leader: 1")
 	kafka("one\ntwo\nthree\n", producer, "--topic", "jt")
 	want(kafka("", consumer, "--topic", "jt", "--from-beginning", "--group", "jg", "--max-messages", "3"), "one\n", "two\n", "three\n", "Processed a total of 3 messages")
+	if s := b.Stats(); s.FetchSessions.Begun == 0 || s.Errors[70] != 0 || s.Errors[71] != 0 {
+		t.Errorf("fetch sessions of Java's consumer: %+v, errors %v", s.FetchSessions, s.Errors)
+	}
 	want(kafka("", groups, "--describe", "--group", "jg"), "GROUP", "LAG", "jt")
 	want(kafka("", groups, "--list"), "jg")
 	file := filepath.Join(t.TempDir(), "delete.json")

@@ -74,6 +74,8 @@ type Stats struct {
 	InFlightBytes int64  // requests being read or served now
 	WaitingFetch  int64  // fetches that wait for records now
 
+	FetchSessions FetchSessionStats
+
 	Requests []RequestStats
 	Errors   map[int16]uint64 // answers by Kafka error code; -1 stands for every code out of the known range
 
@@ -164,6 +166,7 @@ func (b *Broker) Stats() Stats {
 		ResponseBytes:        c.bytesOut.Load(),
 		InFlightBytes:        b.buffers.inFlight(),
 		WaitingFetch:         c.waiting.Load(),
+		FetchSessions:        b.fetches.stats(),
 		Errors:               make(map[int16]uint64),
 		UncleanStart:         !b.dir.WasClean(),
 		Offline:              b.dir.Err() != nil,

@@ -148,6 +148,7 @@ func (f *fetch) meter(got int) {
 	d := f.limit.take(f.rq.conn.b.quotas.now(), float64(got))
 	if d > 0 {
 		f.release()
+		f.throttled = true
 		f.rq.throttle(d)
 	}
 }

@@ -24,29 +24,33 @@ func brokerDesc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	brokerConnections = brokerDesc("connections", "Connections open now.")
-	brokerAccepted    = brokerDesc("connections_accepted_total", "Connections accepted.")
-	brokerClosed      = brokerDesc("connections_closed_total", "Connections the broker closed, by reason.", "reason")
-	brokerAuth        = brokerDesc("authentications_total", "Connections that authenticated, by SASL or in a TLS handshake, and attempts by SASL that failed.", "result")
-	brokerUnsupported = brokerDesc("requests_unsupported_total", "Requests of a kind or version that is not served.")
-	brokerPanics      = brokerDesc("panics_total", "Panics caught while serving a request.")
-	brokerIn          = brokerDesc("request_bytes_total", "Bytes read from clients.")
-	brokerOut         = brokerDesc("response_bytes_total", "Bytes written to clients.")
-	brokerInFlight    = brokerDesc("in_flight_bytes", "Requests being read or served now.")
-	brokerWaiting     = brokerDesc("waiting_fetches", "Fetches that wait for records now.")
-	brokerRequests    = brokerDesc("requests_total", "Requests, by kind.", "request")
-	brokerSeconds     = brokerDesc("request_seconds_total", "Time from a request read to its answer written, waiting included, by kind.", "request")
-	brokerErrors      = brokerDesc("errors_total", "Answers with an error, by Kafka's name of it.", "error")
-	brokerPartitions  = brokerDesc("partitions", "Partitions of all topics.")
-	brokerUnclean     = brokerDesc("unclean_start", "1 when the last stop was not in order.")
-	brokerOffline     = brokerDesc("offline", "1 when the disk did not answer an fsync: nothing more is written.")
-	brokerDiskFree    = brokerDesc("disk_free_bytes", "Bytes free on the file system of the data directory.")
-	brokerDiskFull    = brokerDesc("disk_full", "1 while records are refused for want of room.")
-	brokerDiskRefused = brokerDesc("disk_refused_total", "Batches refused for want of room.")
-	brokerCompactions = brokerDesc("compactions_total", "Compactions of partitions, by result.", "result")
-	brokerCompacted   = brokerDesc("compaction_bytes_total", "Bytes that compaction read and wrote.", "direction")
-	brokerGroups      = brokerDesc("groups", "Consumer groups, by state.", "state")
-	brokerMembers     = brokerDesc("group_members", "Members of all consumer groups.")
+	brokerConnections     = brokerDesc("connections", "Connections open now.")
+	brokerAccepted        = brokerDesc("connections_accepted_total", "Connections accepted.")
+	brokerClosed          = brokerDesc("connections_closed_total", "Connections the broker closed, by reason.", "reason")
+	brokerAuth            = brokerDesc("authentications_total", "Connections that authenticated, by SASL or in a TLS handshake, and attempts by SASL that failed.", "result")
+	brokerUnsupported     = brokerDesc("requests_unsupported_total", "Requests of a kind or version that is not served.")
+	brokerPanics          = brokerDesc("panics_total", "Panics caught while serving a request.")
+	brokerIn              = brokerDesc("request_bytes_total", "Bytes read from clients.")
+	brokerOut             = brokerDesc("response_bytes_total", "Bytes written to clients.")
+	brokerInFlight        = brokerDesc("in_flight_bytes", "Requests being read or served now.")
+	brokerWaiting         = brokerDesc("waiting_fetches", "Fetches that wait for records now.")
+	brokerSessions        = brokerDesc("fetch_sessions", "Consumers whose partitions the broker keeps, so that they name only what changes (KIP-227).")
+	brokerSessionParts    = brokerDesc("fetch_session_partitions", "Partitions in all fetch sessions together.")
+	brokerSessionsBegun   = brokerDesc("fetch_sessions_begun_total", "Fetch sessions begun.")
+	brokerSessionsEvicted = brokerDesc("fetch_sessions_evicted_total", "Fetch sessions ended in favour of others.")
+	brokerRequests        = brokerDesc("requests_total", "Requests, by kind.", "request")
+	brokerSeconds         = brokerDesc("request_seconds_total", "Time from a request read to its answer written, waiting included, by kind.", "request")
+	brokerErrors          = brokerDesc("errors_total", "Answers with an error, by Kafka's name of it.", "error")
+	brokerPartitions      = brokerDesc("partitions", "Partitions of all topics.")
+	brokerUnclean         = brokerDesc("unclean_start", "1 when the last stop was not in order.")
+	brokerOffline         = brokerDesc("offline", "1 when the disk did not answer an fsync: nothing more is written.")
+	brokerDiskFree        = brokerDesc("disk_free_bytes", "Bytes free on the file system of the data directory.")
+	brokerDiskFull        = brokerDesc("disk_full", "1 while records are refused for want of room.")
+	brokerDiskRefused     = brokerDesc("disk_refused_total", "Batches refused for want of room.")
+	brokerCompactions     = brokerDesc("compactions_total", "Compactions of partitions, by result.", "result")
+	brokerCompacted       = brokerDesc("compaction_bytes_total", "Bytes that compaction read and wrote.", "direction")
+	brokerGroups          = brokerDesc("groups", "Consumer groups, by state.", "state")
+	brokerMembers         = brokerDesc("group_members", "Members of all consumer groups.")
 
 	quotaRate      = brokerDesc("quota_rate", "What a client that has a quota uses in a second, over the last ten: bytes, seconds of a thread, or partitions.", "quota", "user", "client_id")
 	quotaThrottled = brokerDesc("quota_throttle_seconds_total", "Time clients were told to wait because of a quota.", "quota", "user", "client_id")
@@ -64,7 +68,7 @@ var (
 func (c brokerCollector) Describe(d chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		brokerConnections, brokerAccepted, brokerClosed, brokerAuth, brokerUnsupported, brokerPanics, brokerIn, brokerOut, brokerInFlight,
-		brokerWaiting, brokerRequests, brokerSeconds, brokerErrors, brokerPartitions, brokerUnclean, brokerOffline, brokerGroups,
+		brokerWaiting, brokerSessions, brokerSessionParts, brokerSessionsBegun, brokerSessionsEvicted, brokerRequests, brokerSeconds, brokerErrors, brokerPartitions, brokerUnclean, brokerOffline, brokerGroups,
 		brokerDiskFree, brokerDiskFull, brokerDiskRefused, brokerCompactions, brokerCompacted,
 		brokerMembers, quotaRate, quotaThrottled, topicMessagesIn, topicBytesIn, topicBytesOut, topicRejected, topicDuplicates, topicSize, topicMessages,
 		topicPartitions,
@@ -98,6 +102,10 @@ func (c brokerCollector) Collect(m chan<- prometheus.Metric) {
 	counter(brokerOut, float64(s.ResponseBytes))
 	gauge(brokerInFlight, float64(s.InFlightBytes))
 	gauge(brokerWaiting, float64(s.WaitingFetch))
+	gauge(brokerSessions, float64(s.FetchSessions.Sessions))
+	gauge(brokerSessionParts, float64(s.FetchSessions.Partitions))
+	counter(brokerSessionsBegun, float64(s.FetchSessions.Begun))
+	counter(brokerSessionsEvicted, float64(s.FetchSessions.Evicted))
 	gauge(brokerPartitions, float64(s.Partitions))
 	gauge(brokerUnclean, flag(s.UncleanStart))
 	gauge(brokerOffline, flag(s.Offline))
