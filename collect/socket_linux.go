@@ -162,7 +162,7 @@ func (s *socket) receive() (int, error) {
 			}
 			flags = unix.MSG_DONTWAIT
 		}
-		n, _, e := syscall.Syscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.headers[0])), uintptr(len(s.headers)), flags, 0, 0)
+		n, e := s.recvmmsg(flags)
 		switch e {
 		case 0:
 			// A call that interrupt woke comes back with one that is from nobody.
@@ -184,6 +184,18 @@ func (s *socket) receive() (int, error) {
 			return 0, os.NewSyscallError("recvmmsg", e)
 		}
 	}
+}
+
+// recvmmsg reads without the runtime's knowledge where it need not wait: a system call that
+// the runtime hears of makes its monitor look at every 20 microseconds for a while, which
+// costs more than the call.
+func (s *socket) recvmmsg(flags uintptr) (n uintptr, e syscall.Errno) {
+	fd, headers, most := uintptr(s.fd), uintptr(unsafe.Pointer(&s.headers[0])), uintptr(len(s.headers))
+	n, _, e = syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, headers, most, flags|unix.MSG_DONTWAIT, 0, 0)
+	if e == syscall.EAGAIN && flags&unix.MSG_DONTWAIT == 0 {
+		n, _, e = syscall.Syscall6(unix.SYS_RECVMMSG, fd, headers, most, flags, 0, 0)
+	}
+	return n, e
 }
 
 // datagram returns the i-th datagram of the last receive.
