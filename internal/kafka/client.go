@@ -90,6 +90,14 @@ func (e Endpoint) dialer(dial DialFunc) (DialFunc, error) {
 		d := net.Dialer{Timeout: e.Properties.duration("socket.connection.setup.timeout.ms", 10*time.Second)}
 		dial = d.DialContext
 	}
+	open := dial
+	dial = func(ctx context.Context, network, host string) (net.Conn, error) {
+		conn, err := open(ctx, network, host)
+		if err != nil {
+			return nil, err
+		}
+		return quiet(conn), nil
+	}
 	if !e.TLS {
 		return dial, nil
 	}
