@@ -48,7 +48,7 @@ func TestScriptApacheKafka(t *testing.T) {
 	// The scripts run in parallel below; the cluster outlives them all.
 	t.Run("scripts", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
-			Dir:                 filepath.Join("testdata", "apache"),
+			Files:               scripts(t, "apache", "cluster"),
 			RequireExplicitExec: true,
 			Setup: func(e *testscript.Env) error {
 				e.Setenv("TRIBUTARY_KAFKA", "kafka://"+broker)
@@ -60,6 +60,20 @@ func TestScriptApacheKafka(t *testing.T) {
 			},
 		})
 	})
+}
+
+// scripts are the scripts in folders of testdata.
+func scripts(t *testing.T, folders ...string) []string {
+	t.Helper()
+	var all []string
+	for _, f := range folders {
+		found, err := filepath.Glob(filepath.Join("testdata", f, "*.txtar"))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no scripts in testdata/%s: %v", f, err)
+		}
+		all = append(all, found...)
+	}
+	return all
 }
 
 // twoFreePorts returns a port that is free, and so is the next one.

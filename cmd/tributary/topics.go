@@ -30,11 +30,8 @@ func newTopics() *cobra.Command {
 		Short: "List, create, describe, change and delete topics",
 		Example: `  tributary topics list
   tributary topics create flows --partitions 8 --set retention.ms=86400000`,
-		Args: cobra.ArbitraryArgs,
-		RunE: noCommand,
 	}
-	k := defaultKafkaOptions()
-	k.register(c.PersistentFlags(), "")
+	k := clusterParent(c)
 	c.AddCommand(newTopicsList(k), newTopicsCreate(k), newTopicsDescribe(k), newTopicsAlter(k), newTopicsDelete(k))
 	return c
 }
@@ -58,7 +55,7 @@ func (o *topicOptions) register(fs *pflag.FlagSet, prefix string) {
 	for _, t := range strings.Fields(o.takes) {
 		switch t {
 		case "output":
-			enumVar(fs, &o.output, prefix+"output", []string{"text", "json"}, "how to print: a table, or a JSON object a line")
+			outputVar(fs, &o.output, prefix)
 		case "internal":
 			boolVar(fs, &o.internal, prefix+"internal", "show the cluster's own topics too")
 		case "partitions":
@@ -98,29 +95,15 @@ func pairs(list []string) map[string]string {
 	return m
 }
 
-// topicCommand is a command that talks to the cluster's admin API.
-func topicCommand(c *cobra.Command, o *topicOptions, run func(ctx context.Context, out io.Writer, cl *kgo.Client, args []string) error) *cobra.Command {
-	return configured(c, o, func(c *cobra.Command, args []string) error {
-		ctx, stop := interruptible(c)
-		defer stop()
-		cl, err := o.kafka.client(ctx, c)
-		if err != nil {
-			return err
-		}
-		defer cl.Close()
-		return o.kafka.endpoint.Explain(run(ctx, c.OutOrStdout(), cl, args))
-	})
-}
-
 func newTopicsList(k *kafkaOptions) *cobra.Command {
 	o := &topicOptions{kafka: k, output: "text", takes: "output internal"}
-	return topicCommand(&cobra.Command{
+	return clusterCommand(&cobra.Command{
 		Use:   "list [REGULAR EXPRESSION]",
 		Short: "List topics",
 		Example: `  tributary topics list
   tributary topics list '^flow' --output json`,
 		Args: cobra.MaximumNArgs(1),
-	}, o, func(ctx context.Context, out io.Writer, cl *kgo.Client, args []string) error {
+	}, k, o, func(ctx context.Context, out io.Writer, cl *kgo.Client, args []string) error {
 		matches := func(string) bool { return true }
 		if len(args) > 0 {
 			re, err := regexp.Compile(args[0])
@@ -133,7 +116,7 @@ func newTopicsList(k *kafkaOptions) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return o.table(out, "TOPIC\tPARTITIONS\tREPLICAS", func(row func(v any, cells ...any) error) error {
+		return table(out, o.output, "TOPIC\tPARTITIONS\tREPLICAS", func(row func(v any, cells ...any) error) error {
 			for _, t := range topics.Sorted() {
 				if t.IsInternal && !o.internal || !matches(t.Topic) {
 					continue
@@ -152,36 +135,15 @@ func newTopicsList(k *kafkaOptions) *cobra.Command {
 	})
 }
 
-// table prints rows aligned under a head, or as JSON.
-func (o *topicOptions) table(out io.Writer, head string, rows func(row func(v any, cells ...any) error) error) error {
-	if o.output == "json" {
-		e := json.NewEncoder(out)
-		return rows(func(v any, _ ...any) error { return e.Encode(v) })
-	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, head)
-	if err := rows(func(_ any, cells ...any) error {
-		text := make([]string, len(cells))
-		for i, c := range cells {
-			text[i] = fmt.Sprint(c)
-		}
-		_, err := fmt.Fprintln(w, strings.Join(text, "\t"))
-		return err
-	}); err != nil {
-		return err
-	}
-	return w.Flush()
-}
-
 func newTopicsCreate(k *kafkaOptions) *cobra.Command {
 	o := &topicOptions{kafka: k, partitions: -1, replication: -1, takes: "partitions replication set if-missing"}
-	return topicCommand(&cobra.Command{
+	return clusterCommand(&cobra.Command{
 		Use:   "create TOPIC...",
 		Short: "Create topics",
 		Example: `  tributary topics create flows --partitions 8 --set retention.ms=86400000
   tributary topics create state --set cleanup.policy=compact --if-missing`,
 		Args: cobra.MinimumNArgs(1),
-	}, o, func(ctx context.Context, _ io.Writer, cl *kgo.Client, args []string) error {
+	}, k, o, func(ctx context.Context, _ io.Writer, cl *kgo.Client, args []string) error {
 		if o.partitions == 0 || o.replication == 0 {
 			return bad("partitions", "0", "allowed are -1 and numbers from 1")
 		}
@@ -198,23 +160,14 @@ func newTopicsCreate(k *kafkaOptions) *cobra.Command {
 	})
 }
 
-// each does f for all topics, whatever becomes of one, and returns all errors.
-func each(topics []string, f func(topic string) error) error {
-	var errs []error
-	for _, t := range topics {
-		errs = append(errs, f(t))
-	}
-	return errors.Join(errs...)
-}
-
 func newTopicsDelete(k *kafkaOptions) *cobra.Command {
 	o := &topicOptions{kafka: k, takes: "if-exists"}
-	return topicCommand(&cobra.Command{
+	return clusterCommand(&cobra.Command{
 		Use:     "delete TOPIC...",
 		Short:   "Delete topics and all their records",
 		Example: `  tributary topics delete test1 test2`,
 		Args:    cobra.MinimumNArgs(1),
-	}, o, func(ctx context.Context, _ io.Writer, cl *kgo.Client, args []string) error {
+	}, k, o, func(ctx context.Context, _ io.Writer, cl *kgo.Client, args []string) error {
 		return each(args, func(topic string) error {
 			admin := kadm.NewClient(cl)
 			r, err := admin.DeleteTopic(ctx, topic)
@@ -262,13 +215,13 @@ func parenthesis(s string) string {
 
 func newTopicsAlter(k *kafkaOptions) *cobra.Command {
 	o := &topicOptions{kafka: k, takes: "more-partitions set unset"}
-	return topicCommand(&cobra.Command{
+	return clusterCommand(&cobra.Command{
 		Use:   "alter TOPIC...",
 		Short: "Change configuration and number of partitions",
 		Example: `  tributary topics alter flows --set retention.ms=3600000 --unset retention.bytes
   tributary topics alter flows --partitions 16`,
 		Args: cobra.MinimumNArgs(1),
-	}, o, func(ctx context.Context, _ io.Writer, cl *kgo.Client, args []string) error {
+	}, k, o, func(ctx context.Context, _ io.Writer, cl *kgo.Client, args []string) error {
 		var alter []kadm.AlterConfig
 		for name, value := range pairs(o.set) {
 			alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: &value})
@@ -305,12 +258,12 @@ func newTopicsAlter(k *kafkaOptions) *cobra.Command {
 
 func newTopicsDescribe(k *kafkaOptions) *cobra.Command {
 	o := &topicOptions{kafka: k, output: "text", takes: "output internal"}
-	return topicCommand(&cobra.Command{
+	return clusterCommand(&cobra.Command{
 		Use:   "describe [TOPIC...]",
 		Short: "Show partitions, offsets and configuration of topics",
 		Example: `  tributary topics describe flows
   tributary topics describe --output json`,
-	}, o, func(ctx context.Context, out io.Writer, cl *kgo.Client, args []string) error {
+	}, k, o, func(ctx context.Context, out io.Writer, cl *kgo.Client, args []string) error {
 		admin := kadm.NewClient(cl)
 		topics, err := admin.ListTopicsWithInternal(ctx, args...)
 		if err != nil {
