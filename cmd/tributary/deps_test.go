@@ -32,6 +32,7 @@ var mayImport = map[string]string{
 	"internal/sink":        "flow ipfix netflow internal/kafka internal/commitlog",
 	"broker":               "internal/commitlog",
 	"internal/kafkaconfig": "broker internal/kafka",
+	"internal/dumplog":     "internal/commitlog",
 	"internal/store":       "flow internal/filter internal/enrich internal/kafka",
 	"internal/detect":      "flow internal/filter internal/store",
 	"internal/event":       "internal/filter internal/kafka",

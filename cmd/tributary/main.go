@@ -84,6 +84,7 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 	add("kafka", newGroups())
 	add("file", newDecode())
 	add("file", newReplay())
+	add("file", newDumpLog())
 	root.AddCommand(newVersion())
 	root.AddCommand(newReference())
 	root.InitDefaultHelpCmd()

@@ -337,34 +337,53 @@ func (ps *producers) encode() []byte {
 	return b
 }
 
-// decode replaces the state by a snapshot's, whoever wrote it.
-func (ps *producers) decode(b []byte, now time.Time) error {
+// snapshotEntries checks a snapshot, whoever wrote it, and returns what begins with its entries, and their number.
+func snapshotEntries(b []byte) (entries []byte, n int64, err error) {
 	be := binary.BigEndian
 	if len(b) < snapshotHeaderSize || be.Uint16(b) != snapshotVersion || be.Uint32(b[2:]) != crc32.Checksum(b[6:], castagnoli) {
-		return errSnapshot
+		return nil, 0, errSnapshot
 	}
-	n := int64(int32(be.Uint32(b[6:])))
+	n = int64(int32(be.Uint32(b[6:])))
 	b = b[snapshotHeaderSize:]
 	if n < 0 || n*snapshotEntrySize > int64(len(b)) {
-		return errSnapshot
+		return nil, 0, errSnapshot
+	}
+	return b, n, nil
+}
+
+// decodeProducer reads one entry.
+func decodeProducer(b []byte) ProducerEntry {
+	be := binary.BigEndian
+	return ProducerEntry{
+		ProducerID:       int64(be.Uint64(b)),
+		Epoch:            int16(be.Uint16(b[8:])),
+		LastSequence:     int32(be.Uint32(b[10:])),
+		LastOffset:       int64(be.Uint64(b[14:])),
+		OffsetDelta:      int32(be.Uint32(b[22:])),
+		Timestamp:        int64(be.Uint64(b[26:])),
+		CoordinatorEpoch: int32(be.Uint32(b[34:])),
+		TxnFirst:         int64(be.Uint64(b[38:])),
+	}
+}
+
+// decode replaces the state by a snapshot's.
+func (ps *producers) decode(b []byte, now time.Time) error {
+	be := binary.BigEndian
+	b, n, err := snapshotEntries(b)
+	if err != nil {
+		return err
 	}
 	*ps = newProducers(ps.limit)
 	for range n {
-		id := int64(be.Uint64(b))
-		p := ps.add(id)
-		p.epoch = int16(be.Uint16(b[8:]))
+		e := decodeProducer(b)
+		p := ps.add(e.ProducerID)
+		p.epoch = e.Epoch
 		p.lastSeen = now.UnixMilli()
-		s := sentBatch{
-			lastSequence: int32(be.Uint32(b[10:])),
-			lastOffset:   int64(be.Uint64(b[14:])),
-			delta:        int32(be.Uint32(b[22:])),
-			timestamp:    int64(be.Uint64(b[26:])),
+		if e.LastSequence >= 0 && e.OffsetDelta >= 0 && e.LastOffset >= int64(e.OffsetDelta) {
+			p.push(sentBatch{lastSequence: e.LastSequence, lastOffset: e.LastOffset, delta: e.OffsetDelta, timestamp: e.Timestamp})
 		}
-		if s.lastSequence >= 0 && s.delta >= 0 && s.lastOffset >= int64(s.delta) {
-			p.push(s)
-		}
-		p.coordinatorEpoch = int32(be.Uint32(b[34:]))
-		ps.setOpen(p, max(int64(be.Uint64(b[38:])), -1))
+		p.coordinatorEpoch = e.CoordinatorEpoch
+		ps.setOpen(p, max(e.TxnFirst, -1))
 		b = b[snapshotEntrySize:]
 	}
 	if len(b) < 8 || be.Uint32(b) != windowTag {

@@ -15,7 +15,7 @@ func isDamage(err error) bool {
 
 // batchReader reads batches and checks their CRCs with a fixed buffer, however large they claim to be.
 type batchReader struct {
-	f    File
+	f    io.ReaderAt
 	buf  []byte
 	have []byte // read, not yet taken
 	at   int64  // in the file, of have's first byte
@@ -25,7 +25,7 @@ type batchReader struct {
 	body []byte // of the last batch if it was a control batch, else empty
 }
 
-func newBatchReader(f File, pos, end int64, buf []byte) *batchReader {
+func newBatchReader(f io.ReaderAt, pos, end int64, buf []byte) *batchReader {
 	return &batchReader{f: f, buf: buf, at: pos, pos: pos, end: end}
 }
 
