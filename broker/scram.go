@@ -30,6 +30,8 @@ const (
 	maxIterations = 16384
 	saltBytes     = 24
 	maxSaltBytes  = 1024
+
+	maxSaltedBytes = 1024 // hashed once more before it is kept, so that its length says nothing
 )
 
 func (m scramMechanism) valid() bool { return m == scramSHA256 || m == scramSHA512 }

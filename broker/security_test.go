@@ -295,7 +295,9 @@ func TestUserCredentials(t *testing.T) {
 		"few iterations":  {func(u *upsertion) { u.Iterations = 4095 }, 93},
 		"many iterations": {func(u *upsertion) { u.Iterations = 16385 }, 93},
 		"no salt":         {func(u *upsertion) { u.Salt = nil }, 93},
-		"short":           {func(u *upsertion) { u.SaltedPassword = []byte("x") }, 93},
+		"no password":     {func(u *upsertion) { u.SaltedPassword = nil }, 93},
+		"short password":  {func(u *upsertion) { u.SaltedPassword = []byte("x") }, 0}, // Kafka looks at no length
+		"long password":   {func(u *upsertion) { u.SaltedPassword = make([]byte, 1<<16) }, 93},
 	} {
 		if got := upsert(test.change); got != test.want {
 			t.Errorf("%s: error %d, want %d", name, got, test.want)
