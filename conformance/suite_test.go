@@ -1,0 +1,227 @@
+package conformance
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// suite is the tests of a module, as its authors published them.
+type suite struct {
+	client   string
+	name     string // as docs/kafka.md has it
+	module   string // import path; go.mod says the version
+	packages []string
+	run      string                 // a regular expression as go test has it; empty: all
+	env      []string               // beside the environment of this process
+	patch    func(dir string) error // adapts the copy
+	args     []string
+}
+
+// suiteTime is what a suite may take on a machine that is busy with other things.
+const suiteTime = 15 * time.Minute
+
+// play copies the module out of the module cache, runs its tests, and holds them
+// against the list of those that may be skipped.
+func (s *suite) play(t *testing.T) {
+	t.Helper()
+	version, dir := s.copy(t)
+	if s.patch != nil {
+		if err := s.patch(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := append([]string{"test", "-json", "-count=1", "-timeout", suiteTime.String()}, s.args...)
+	if s.run != "" {
+		args = append(args, "-run", s.run)
+	}
+	if out := leftOut(s.name); out != "" {
+		args = append(args, "-skip", out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), suiteTime+time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", append(args, s.packages...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GOTOOLCHAIN=local")
+	cmd.Env = append(cmd.Env, s.env...)
+	cmd.WaitDelay = 10 * time.Second
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		t.Fatal(err)
+	}
+	results, err := readResults(out)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.Bytes())
+	}
+	passed, skipped := results.judge(t, s.name)
+	if passed == 0 {
+		t.Fatalf("no test of %s passed\n%s", s.module, stderr.Bytes())
+	}
+	t.Logf("%s: %d passed, %d skipped", s.name, passed, skipped)
+	how := fmt.Sprintf("%d passed", passed)
+	if skipped > 0 {
+		how += fmt.Sprintf(", %d skipped", skipped)
+	}
+	found.ran(s.client, version, s.name, how)
+}
+
+// copy copies the module into a folder of the test.
+func (s *suite) copy(t *testing.T) (version, dir string) {
+	t.Helper()
+	cmd := exec.Command("go", "mod", "download", "-json", s.module)
+	out, err := cmd.Output()
+	var m struct{ Version, Dir, Error string }
+	if jsonErr := json.Unmarshal(out, &m); jsonErr != nil || m.Dir == "" {
+		t.Fatalf("%s: %v %v %s", s.module, err, jsonErr, m.Error)
+	}
+	dir = filepath.Join(t.TempDir(), filepath.Base(s.module))
+	if err := os.CopyFS(dir, os.DirFS(m.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	// The module cache cannot be written to, and so neither can a copy of it.
+	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := os.FileMode(0o644)
+		if d.IsDir() {
+			mode = 0o755
+		}
+		return os.Chmod(path, mode)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Version, dir
+}
+
+// results are what became of the tests of a suite, by package and name.
+type results struct {
+	ended  map[string]string // pass, fail or skip
+	output map[string]*bytes.Buffer
+	failed []string // packages that did not end well
+}
+
+// readResults reads what go test -json writes.
+func readResults(out []byte) (*results, error) {
+	r := &results{ended: make(map[string]string), output: make(map[string]*bytes.Buffer)}
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		var e struct{ Action, Package, ImportPath, Test, Output string }
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return nil, fmt.Errorf("go test wrote %q: %w", lines.Text(), err)
+		}
+		name := e.Test
+		if name == "" {
+			name = e.Package + e.ImportPath // a package, or its build
+		}
+		switch e.Action {
+		case "output", "build-output":
+			b := r.output[name]
+			if b == nil {
+				b = &bytes.Buffer{}
+				r.output[name] = b
+			}
+			b.WriteString(e.Output)
+		case "pass", "fail", "skip", "build-fail":
+			if e.Test == "" {
+				if strings.HasSuffix(e.Action, "fail") {
+					r.failed = append(r.failed, name)
+				}
+				continue
+			}
+			r.ended[name] = e.Action
+		case "run":
+			r.ended[name] = "fail" // until it says otherwise: a panic ends it without a word
+		}
+	}
+	return r, lines.Err()
+}
+
+// judge reports what does not agree with the list of skips, and counts the rest.
+func (r *results) judge(t *testing.T, suite string) (passed, skipped int) {
+	t.Helper()
+	names := make([]string, 0, len(r.ended))
+	for name := range r.ended {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	wrong := false
+	for _, name := range names {
+		how := listed(suite, name)
+		switch ended := r.ended[name]; {
+		case ended == "pass" && how == 0:
+			passed++
+		case ended == "pass":
+			t.Errorf("%s passes, and is listed among the skips", name)
+		case ended == "skip" && how == skipsItself, ended == "fail" && how == fails:
+			skipped++
+		case ended == "fail" && r.becauseOf(suite, name):
+			passed++ // by itself it has nothing against us
+		default:
+			wrong = true
+			t.Errorf("%s: %s\n%s", name, ended, tail(r.output[name]))
+		}
+	}
+	for _, s := range skips {
+		if s.suite == suite && s.how == leaveOut {
+			skipped++
+		}
+	}
+	if !wrong {
+		for _, p := range r.failed {
+			if !r.explained(suite) {
+				t.Errorf("package %s: fail\n%s", p, tail(r.output[p]))
+			}
+		}
+	}
+	return passed, skipped
+}
+
+// becauseOf says whether a test fails only because of parts of it that are listed.
+func (r *results) becauseOf(suite, name string) bool {
+	parts := 0
+	for part, ended := range r.ended {
+		if strings.HasPrefix(part, name+"/") && ended == "fail" {
+			if listed(suite, part) != fails && !r.becauseOf(suite, part) {
+				return false
+			}
+			parts++
+		}
+	}
+	return parts > 0
+}
+
+// explained says whether some test is expected to fail, and with it its package.
+func (r *results) explained(suite string) bool {
+	for name, ended := range r.ended {
+		if ended == "fail" && listed(suite, name) == fails {
+			return true
+		}
+	}
+	return false
+}
+
+// tail is the end of what a test wrote.
+func tail(b *bytes.Buffer) string {
+	if b == nil {
+		return ""
+	}
+	const enough = 4000
+	text := b.String()
+	return text[max(0, len(text)-enough):]
+}
