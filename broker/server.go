@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/tributary-net/tributary/internal/quiet"
 )
 
 // listener accepts clients on one address.
@@ -115,6 +117,7 @@ func (s *connSet) drain(limit time.Duration) {
 
 // serveConn starts serving a connection accepted by l, or by Dial, or closes it when there are too many.
 func (b *Broker) serveConn(nc net.Conn, l *listener) bool {
+	nc = quiet.Conn(nc)
 	if l != nil && l.certificates != nil {
 		nc = tls.Server(nc, l.certificates.get())
 	}

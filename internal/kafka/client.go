@@ -13,6 +13,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tributary-net/tributary/internal/quiet"
 )
 
 // DialFunc opens a connection to a broker.
@@ -96,7 +98,7 @@ func (e Endpoint) dialer(dial DialFunc) (DialFunc, error) {
 		if err != nil {
 			return nil, err
 		}
-		return quiet(conn), nil
+		return quiet.Conn(conn), nil
 	}
 	if !e.TLS {
 		return dial, nil

@@ -1,4 +1,4 @@
-package kafka
+package quiet
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 )
 
 // quietPair returns two ends of a TCP connection, the first as clients have it.
-func quietPair(t *testing.T) (*quietConn, *net.TCPConn) {
+func quietPair(t *testing.T) (*conn, *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -28,14 +28,14 @@ func quietPair(t *testing.T) (*quietConn, *net.TCPConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { plain.Close(); peer.Close() })
-	c, ok := quiet(plain).(*quietConn)
+	c, ok := Conn(plain).(*conn)
 	if !ok {
 		t.Fatal("a TCP connection stays as it is")
 	}
 	return c, peer.(*net.TCPConn)
 }
 
-func TestQuietConnCarries(t *testing.T) {
+func TestConnCarries(t *testing.T) {
 	c, peer := quietPair(t)
 	// More than any socket buffer holds, so that both sides have to wait.
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
@@ -61,7 +61,7 @@ func TestQuietConnCarries(t *testing.T) {
 	}
 }
 
-func TestQuietConnErrors(t *testing.T) {
+func TestConnErrors(t *testing.T) {
 	c, peer := quietPair(t)
 	if err := c.SetReadDeadline(time.Now().Add(-time.Second)); err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestQuietConnErrors(t *testing.T) {
 	}
 }
 
-func TestQuietConnCloseEndsRead(t *testing.T) {
+func TestConnCloseEndsRead(t *testing.T) {
 	c, _ := quietPair(t)
 	done := make(chan error, 1)
 	go func() {
