@@ -50,6 +50,7 @@ func TestScriptApacheKafka(t *testing.T) {
 		testscript.Run(t, testscript.Params{
 			Files:               scripts(t, "apache", "cluster"),
 			RequireExplicitExec: true,
+			Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"until": until},
 			Setup: func(e *testscript.Env) error {
 				e.Setenv("TRIBUTARY_KAFKA", "kafka://"+broker)
 				e.Setenv("BROKER", broker)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"path/filepath"
+	"regexp"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -30,10 +32,31 @@ func TestScriptCluster(t *testing.T) {
 		testscript.Run(t, testscript.Params{
 			Dir:                 filepath.Join("testdata", "cluster"),
 			RequireExplicitExec: true,
+			Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"until": until},
 			Setup: func(e *testscript.Env) error {
 				e.Setenv("TRIBUTARY_KAFKA", "kafka://"+b.Addr().String())
 				return nil
 			},
 		})
 	})
+}
+
+// until PATTERN ARGUMENT... runs the program until its output matches, or with !
+// does not match any more: a cluster takes a moment to tell all brokers what was
+// changed.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN ARGUMENT...")
+	}
+	re, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		ts.Check(ts.Exec("tributary", args[1:]...))
+		if re.MatchString(ts.ReadFile("stdout")) != neg {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: still so: %s", args[0], ts.ReadFile("stdout"))
+		}
+	}
 }

@@ -82,6 +82,7 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 	add("kafka", newProduce())
 	add("kafka", newConsume())
 	add("kafka", newGroups())
+	add("kafka", newConfigs())
 	add("file", newDecode())
 	add("file", newReplay())
 	add("file", newDumpLog())
