@@ -22,17 +22,40 @@ type compressBuffer struct{ bytes.Buffer }
 
 var compressed = sync.Pool{New: func() any { return new(compressBuffer) }}
 
-// Append adds a record that holds so many flows to a batch, to be sent with others.
-// ms is its timestamp, in milliseconds since 1970. A nil key is none; with another, the
-// partition is that of Kafka's own partitioner. false means that the record was given
-// up because the queue has been full for too long; one that is too large for any
-// request is told to Refused.
-func (a *Appender) Append(ms int64, key, value []byte, flows uint32) bool {
+// Record is one for an [Appender]. Its memory is the caller's again once Append
+// returns.
+type Record struct {
+	Milliseconds int64  // timestamp, since 1970
+	Key          []byte // nil: none; with another, the partition is that of Kafka's own partitioner
+	Value        []byte
+	Flows        uint32 // that it holds
+}
+
+// Append adds records to batches, to be sent with others. Those that were given up
+// because the queue has been full for too long are returned: how many flows they hold,
+// and how large their values are. One that is too large for any request is told to
+// Refused.
+//
+// Many at once cost less: what is locked for a record waits until the processor has
+// stored the one before it.
+func (a *Appender) Append(records []Record) (dropped, octets uint64) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range records {
+		if r := &records[i]; !a.add(r) {
+			dropped += uint64(r.Flows)
+			octets += uint64(len(r.Value))
+		}
+	}
+	return dropped, octets
+}
+
+// add reports whether there was room for a record.
+func (a *Appender) add(r *Record) bool {
 	at, partition := 0, int32(-1)
-	if key != nil {
+	if r.Key != nil {
 		if n := a.p.known.Load(); n > 0 {
-			partition = keyPartition(key, int(n))
+			partition = keyPartition(r.Key, int(n))
 			at = int(partition) + 1
 		}
 	}
@@ -40,27 +63,24 @@ func (a *Appender) Append(ms int64, key, value []byte, flows uint32) bool {
 		a.open = append(a.open, make([]*batch, at+1-len(a.open))...)
 		a.max = a.p.batchLimit(len(a.open))
 	}
-	b := a.open[at]
-	if b != nil {
-		if body, whole := b.recordSize(ms, key, value); len(b.buf)+whole <= cap(b.buf) && len(b.buf)+whole <= a.max {
-			b.add(ms, key, value, body, flows)
-			a.mu.Unlock()
+	if b := a.open[at]; b != nil {
+		if body, whole := b.recordSize(r); len(b.buf)+whole <= cap(b.buf) && len(b.buf)+whole <= a.max {
+			b.add(r, body)
 			return true
 		}
 	}
-	ok := a.turn(at, ms, key, value, flows)
+	ok := a.turn(at, r)
 	if ok && a.open[at] != nil {
-		a.open[at].partition, a.open[at].keyed = partition, key != nil
+		a.open[at].partition, a.open[at].keyed = partition, r.Key != nil
 	}
-	a.mu.Unlock()
 	return ok
 }
 
 // turn adds a record that the open batch has no room for.
-func (a *Appender) turn(at int, ms int64, key, value []byte, flows uint32) bool {
+func (a *Appender) turn(at int, r *Record) bool {
 	p := a.p
 	if b := a.open[at]; b != nil {
-		body, whole := b.recordSize(ms, key, value)
+		body, whole := b.recordSize(r)
 		need := len(b.buf) + whole
 		if need <= a.max {
 			if size := bufferSize(max(need, min(2*cap(b.buf), a.max))); p.queue.take(int64(size)) {
@@ -68,17 +88,17 @@ func (a *Appender) turn(at int, ms int64, key, value []byte, flows uint32) bool 
 				b.buf = append(p.buffers.get(size), old...)
 				p.queue.free(int64(cap(old)))
 				p.buffers.put(old)
-				b.add(ms, key, value, body, flows)
+				b.add(r, body)
 				return true
 			}
 		}
 		a.seal(at)
 	}
 	b := &batch{}
-	body, whole := b.recordSize(ms, key, value)
+	body, whole := b.recordSize(r)
 	need := batchHeader + whole
 	if need > p.settings.requestBytes {
-		p.cfg.Refused(uint64(flows))
+		p.cfg.Refused(uint64(r.Flows))
 		p.metrics.errors.Add(1)
 		return true
 	}
@@ -101,7 +121,7 @@ func (a *Appender) turn(at int, ms int64, key, value []byte, flows uint32) bool 
 	}
 	p.recovered()
 	b.begin(p.buffers.get(size))
-	b.add(ms, key, value, body, flows)
+	b.add(r, body)
 	a.open[at] = b
 	a.n++
 	if a.n == 1 {

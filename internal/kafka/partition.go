@@ -249,8 +249,9 @@ func (p *Producer) split(b *batch) ([]*batch, error) {
 	}
 	err = eachRecord(body, b.baseTime, func(ms int64, key, value []byte) {
 		h := halves[min(1, i/half)]
-		body, _ := h.recordSize(ms, key, value)
-		h.add(ms, key, value, body, b.weight(i))
+		r := Record{ms, key, value, b.weight(i)}
+		size, _ := h.recordSize(&r)
+		h.add(&r, size)
 		i++
 	})
 	if err != nil {

@@ -401,8 +401,9 @@ func (p *Producer) byKey(b *batch, n int) ([]*batch, error) {
 			t.begin(make([]byte, batchHeader, len(body)/n+batchHeader))
 			to[keyPartition(key, n)] = t
 		}
-		size, _ := t.recordSize(ms, key, value)
-		t.add(ms, key, value, size, b.weight(i))
+		r := Record{ms, key, value, b.weight(i)}
+		size, _ := t.recordSize(&r)
+		t.add(&r, size)
 		i++
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -63,7 +64,8 @@ func (s *stuckProducer) give(t testing.TB, pt *partition, n int) *batch {
 	t.Helper()
 	a := s.Appender()
 	for i := range n {
-		if !a.Append(1_700_000_000_000+int64(i), nil, fmt.Appendf(nil, "record %d of %d", i, n), 1) {
+		r := Record{Milliseconds: 1_700_000_000_000 + int64(i), Value: fmt.Appendf(nil, "record %d of %d", i, n), Flows: 1}
+		if dropped, _ := a.Append([]Record{r}); dropped > 0 {
 			t.Fatal("no room")
 		}
 	}
@@ -247,9 +249,10 @@ func TestRecordSizes(t *testing.T) {
 	for _, key := range [][]byte{nil, {}, []byte("k"), value[:70]} {
 		for _, size := range []int{0, 1, 50, 63, 64, 127, 128, 8190, 8192, 1<<20 - 20, 1 << 20, 1 << 21} {
 			ms := int64(1_700_000_000_000) + int64(i%3-1)*int64(size)
-			body, whole := b.recordSize(ms, key, value[:size])
+			record := Record{ms, key, value[:size], 1}
+			body, whole := b.recordSize(&record)
 			before := len(b.buf)
-			b.add(ms, key, value[:size], body, 1)
+			b.add(&record, body)
 			r := kmsg.Record{Length: int32(body), TimestampDelta64: ms - b.baseTime, OffsetDelta: int32(i), Key: key, Value: value[:size]}
 			if key == nil && size == 0 {
 				r.Value = []byte{} // empty, not null
@@ -271,10 +274,10 @@ func TestAppendAllocates(t *testing.T) {
 	for _, codec := range []string{"none", "lz4"} {
 		s := stuck(t, Properties{"compression.type": codec, "batch.size": "100000"}, 1)
 		a := s.Appender()
-		value := make([]byte, 110)
+		records := slices.Repeat([]Record{{Milliseconds: 1_700_000_000_000, Value: make([]byte, 110), Flows: 1}}, 25)
 		one := func() {
-			for range 1000 {
-				a.Append(1_700_000_000_000, nil, value, 1)
+			for range 40 {
+				a.Append(records)
 			}
 			s.acknowledge()
 		}
@@ -298,21 +301,21 @@ func (s *stuckProducer) acknowledge() {
 }
 
 // BenchmarkAppend is what a record costs from its encoding to the produce request:
-// framing, compression, CRC.
+// framing, compression, CRC, for 32 of them.
 func BenchmarkAppend(b *testing.B) {
 	for _, codec := range []string{"none", "lz4", "snappy", "zstd"} {
 		b.Run(codec, func(b *testing.B) {
 			s := stuck(b, Properties{"compression.type": codec}, 1)
 			a := s.Appender()
-			values := make([][]byte, 64)
-			for i := range values {
-				values[i] = fmt.Appendf(nil, "%0100d/%d", i*7919, i)
+			records := make([]Record, 32)
+			for i := range records {
+				records[i] = Record{Milliseconds: 1_700_000_000_000, Value: fmt.Appendf(nil, "%0100d/%d", i*7919, i), Flows: 1}
 			}
-			b.SetBytes(int64(len(values[0])))
+			b.SetBytes(int64(len(records[0].Value) * len(records)))
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				a.Append(1_700_000_000_000, nil, values[i%len(values)], 1)
-				if i%20_000 == 0 {
+				a.Append(records)
+				if i%600 == 0 {
 					s.acknowledge()
 				}
 			}
@@ -325,8 +328,9 @@ func FuzzEachRecord(f *testing.F) {
 	var b batch
 	b.begin(make([]byte, batchHeader))
 	for i := range 3 {
-		body, _ := b.recordSize(int64(i), []byte("key"), []byte("value"))
-		b.add(int64(i), []byte("key"), []byte("value"), body, 1)
+		r := Record{int64(i), []byte("key"), []byte("value"), 1}
+		body, _ := b.recordSize(&r)
+		b.add(&r, body)
 	}
 	f.Add(b.buf[batchHeader:])
 	f.Add([]byte{2, 0})

@@ -81,49 +81,49 @@ func (b *batch) begin(buf []byte) {
 
 // recordSize returns the size of one more record: of what follows its length, and
 // of all of it.
-func (b *batch) recordSize(ms int64, key, value []byte) (body, whole int) {
+func (b *batch) recordSize(r *Record) (body, whole int) {
 	delta := int64(0)
 	if b.records > 0 {
-		delta = ms - b.baseTime
+		delta = r.Milliseconds - b.baseTime
 	}
-	body = 1 + varintSize(delta) + varintSize(int64(b.records)) + varintSize(int64(len(value))) + len(value) + 1
-	if key == nil {
+	body = 1 + varintSize(delta) + varintSize(int64(b.records)) + varintSize(int64(len(r.Value))) + len(r.Value) + 1
+	if r.Key == nil {
 		body++
 	} else {
-		body += varintSize(int64(len(key))) + len(key)
+		body += varintSize(int64(len(r.Key))) + len(r.Key)
 	}
 	return body, body + varintSize(int64(body))
 }
 
 // add appends a record of the body size that recordSize returned; there is room.
-func (b *batch) add(ms int64, key, value []byte, body int, flows uint32) {
+func (b *batch) add(r *Record, body int) {
 	if b.records == 0 {
-		b.baseTime, b.maxTime = ms, ms
+		b.baseTime, b.maxTime = r.Milliseconds, r.Milliseconds
 	}
 	p := binary.AppendVarint(b.buf, int64(body))
 	p = append(p, 0) // attributes
-	p = binary.AppendVarint(p, ms-b.baseTime)
+	p = binary.AppendVarint(p, r.Milliseconds-b.baseTime)
 	p = binary.AppendVarint(p, int64(b.records))
-	if key == nil {
+	if r.Key == nil {
 		p = append(p, 1) // -1: null
 	} else {
-		p = binary.AppendVarint(p, int64(len(key)))
-		p = append(p, key...)
+		p = binary.AppendVarint(p, int64(len(r.Key)))
+		p = append(p, r.Key...)
 	}
-	p = binary.AppendVarint(p, int64(len(value)))
-	p = append(p, value...)
+	p = binary.AppendVarint(p, int64(len(r.Value)))
+	p = append(p, r.Value...)
 	b.buf = append(p, 0) // headers
-	b.maxTime = max(b.maxTime, ms)
-	if flows != 1 && len(b.weights) == 0 {
+	b.maxTime = max(b.maxTime, r.Milliseconds)
+	if r.Flows != 1 && len(b.weights) == 0 {
 		for range b.records {
 			b.weights = append(b.weights, 1)
 		}
 	}
-	if flows != 1 || len(b.weights) > 0 {
-		b.weights = append(b.weights, flows)
+	if r.Flows != 1 || len(b.weights) > 0 {
+		b.weights = append(b.weights, r.Flows)
 	}
 	b.records++
-	b.flows += uint64(flows)
+	b.flows += uint64(r.Flows)
 }
 
 // finish writes the header of a batch whose records are in place, all but the numbers

@@ -302,8 +302,9 @@ func (p *Producer) cut(b *batch, from, to int64) (*batch, error) {
 	at := b.offset
 	if err := eachRecord(body, b.baseTime, func(ms int64, key, value []byte) {
 		if at >= from && at < to {
-			size, _ := c.recordSize(ms, key, value)
-			c.add(ms, key, value, size, 1)
+			r := Record{ms, key, value, 1}
+			size, _ := c.recordSize(&r)
+			c.add(&r, size)
 		}
 		at++
 	}); err != nil {

@@ -243,61 +243,82 @@ func (s *kafkaSink) Worker() flow.Sink {
 	s.workersMu.Lock()
 	defer s.workersMu.Unlock()
 	p := s.producers[len(s.workers)%len(s.producers)]
-	w := &kafkaWorker{endpoint: &s.endpoint, to: p.Appender(), key: make([]byte, 0, 64)}
+	w := &kafkaWorker{
+		endpoint: &s.endpoint, to: p.Appender(),
+		buf: make([]byte, 0, handSize), records: make([]kafka.Record, 0, handRecords),
+	}
 	s.workers = append(s.workers, w)
 	return w
 }
 
-// packedSize is after how much a Kafka record of several flow records is sent.
-const packedSize = 16 << 10
+// Records are handed on together: so many, or as soon as they take so much. Several
+// flow records in one Kafka record (packed) may take packedSize.
+const (
+	handRecords = 32
+	handSize    = 8 << 10
+	packedSize  = 16 << 10
+)
 
 // kafkaWorker is a worker's handle. It encodes into memory of its own, from where
-// a record is copied to the batch it becomes part of.
+// records are copied to the batches they become part of.
 type kafkaWorker struct {
 	endpoint *Endpoint
 	to       *kafka.Appender
-	buf, key []byte
-	flows    uint32 // in buf
-	received uint64 // of the first of them
+	buf      []byte         // of the records
+	records  []kafka.Record // to be handed on
 
 	written, dropped, bytes atomic.Uint64
 }
 
+// Write encodes a record. The timestamp of a Kafka record is the time of receipt.
 func (w *kafkaWorker) Write(r *flow.Record) error {
-	w.written.Add(1)
 	e := w.endpoint
-	var key []byte
+	if e.format == flow.Packed && len(w.records) > 0 {
+		last := &w.records[0]
+		w.buf = e.format.Append(w.buf, r)
+		last.Value = w.buf
+		last.Flows++
+		if len(w.buf) >= packedSize {
+			w.hand()
+		}
+		return nil
+	}
+	at, key := len(w.buf), []byte(nil)
 	if len(e.key) > 0 {
-		w.key = flow.AppendKey(w.key[:0], r, e.key)
-		key = w.key
+		w.buf = flow.AppendKey(w.buf, r, e.key)
+		key = w.buf[at:]
+		at = len(w.buf)
 	}
 	w.buf = e.format.Append(w.buf, r)
-	if w.flows++; w.flows == 1 {
-		w.received = r.Uint(flow.TimeReceived)
-	}
-	if e.format != flow.Packed || len(w.buf) >= packedSize {
-		w.produce(key)
+	w.records = append(w.records, kafka.Record{Milliseconds: int64(r.Uint(flow.TimeReceived) / 1e6), Key: key, Value: w.buf[at:], Flows: 1})
+	if e.format != flow.Packed && (len(w.records) == handRecords || len(w.buf) >= handSize) {
+		w.hand()
 	}
 	return nil
 }
 
-// produce hands what has been encoded on as one Kafka record, whose timestamp is the
-// time of receipt.
-func (w *kafkaWorker) produce(key []byte) {
-	if w.flows == 0 {
+// hand hands on what has been encoded.
+func (w *kafkaWorker) hand() {
+	if len(w.records) == 0 {
 		return
 	}
-	if w.to.Append(int64(w.received/1e6), key, w.buf, w.flows) {
-		w.bytes.Add(uint64(len(w.buf)))
-	} else {
-		w.dropped.Add(uint64(w.flows))
+	var flows, size uint64
+	for i := range w.records {
+		flows += uint64(w.records[i].Flows)
+		size += uint64(len(w.records[i].Value))
 	}
-	w.buf, w.flows = w.buf[:0], 0
+	w.written.Add(flows)
+	dropped, lost := w.to.Append(w.records)
+	w.bytes.Add(size - lost)
+	if dropped > 0 {
+		w.dropped.Add(dropped)
+	}
+	w.buf, w.records = w.buf[:0], w.records[:0]
 }
 
-// Flush hands packed records on; the others already are.
+// Flush hands the last records on.
 func (w *kafkaWorker) Flush(context.Context) error {
-	w.produce(nil)
+	w.hand()
 	return nil
 }
 

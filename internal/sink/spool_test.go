@@ -175,6 +175,9 @@ func TestSpoolPoison(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := h.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "all is on disk", func() bool { return s.Stats().Spooled == 3000 })
 	way.open.Store(true)
 	eventually(t, "all is decided", func() bool { return s.Stats().Spooled == 0 })
