@@ -81,6 +81,7 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 	add("kafka", newTopics())
 	add("kafka", newProduce())
 	add("kafka", newConsume())
+	add("kafka", newBench())
 	add("kafka", newGroups())
 	add("kafka", newConfigs())
 	add("file", newDecode())

@@ -1,0 +1,158 @@
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tributary-net/tributary/broker"
+	"github.com/tributary-net/tributary/internal/bench"
+)
+
+// cluster is a broker in this process, and makes clients of it.
+func cluster(t *testing.T) func(opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	b, err := broker.Open(broker.Config{DataDir: t.TempDir(), Durability: broker.PageCache})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return func(opts ...kgo.Opt) *kgo.Client {
+		t.Helper()
+		cl, err := kgo.NewClient(append(opts, kgo.AllowAutoTopicCreation(),
+			kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) { return b.Dial(ctx) }))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cl.Close)
+		return cl
+	}
+}
+
+func TestProduceThenConsume(t *testing.T) {
+	client := cluster(t)
+	var parts int64
+	sent, err := bench.Produce(t.Context(), bench.Load{Topic: "t", Records: 5000, Size: 300, Keys: 7, Interval: time.Millisecond},
+		[]*kgo.Client{client(), client(), client()}, func(r bench.Report) { parts += r.Records })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sent.Records != 5000 || sent.Failed != 0 || sent.Bytes < 5000*300 || parts > 5000 || sent.Seconds <= 0 {
+		t.Errorf("sent %+v, %d in parts", sent, parts)
+	}
+	l := sent.Latency
+	if l == nil || l.P50 <= 0 || l.P50 > l.P95 || l.P95 > l.P99 || l.P99 > l.P999 || l.P999 > l.Max || l.Max > sent.Seconds {
+		t.Errorf("latency %+v of %v s", l, sent.Seconds)
+	}
+	start := kgo.ConsumeStartOffset(kgo.NewOffset().AtStart())
+	for name, clients := range map[string][]*kgo.Client{
+		"alone": {client(kgo.ConsumeTopics("t"), start)},
+		"group": {client(kgo.ConsumeTopics("t"), start, kgo.ConsumerGroup("g")), client(kgo.ConsumeTopics("t"), start, kgo.ConsumerGroup("g"))},
+	} {
+		got, err := bench.Consume(t.Context(), bench.Load{Topic: "t", Records: 5000}, clients, nil)
+		if err != nil || got.Records != 5000 || got.Bytes != sent.Bytes || got.Latency != nil {
+			t.Errorf("%s: %+v, %v; sent were %d bytes", name, got, err, sent.Bytes)
+		}
+	}
+}
+
+// Nothing comes any more: the run ends, and what it waited for does not count.
+func TestConsumeEndsWhenIdle(t *testing.T) {
+	client := cluster(t)
+	if _, err := bench.Produce(t.Context(), bench.Load{Topic: "t", Records: 10, Size: 1}, []*kgo.Client{client()}, nil); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	got, err := bench.Consume(t.Context(), bench.Load{Topic: "t", Idle: 200 * time.Millisecond, Latency: true},
+		[]*kgo.Client{client(kgo.ConsumeTopics("t"), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))}, nil)
+	if took := time.Since(begin).Seconds(); err != nil || got.Records != 10 || got.Latency == nil || got.Seconds > took-0.15 {
+		t.Errorf("%+v of %v s, %v", got, took, err)
+	}
+}
+
+func TestProduceFails(t *testing.T) {
+	client := cluster(t)
+	got, err := bench.Produce(t.Context(), bench.Load{Topic: "not a topic", Records: 3, Size: 1}, []*kgo.Client{client(kgo.UnknownTopicRetries(0))}, nil)
+	if !errors.Is(err, kerr.InvalidTopicException) || got.Failed != 3 || got.Records != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := bench.Produce(ctx, bench.Load{Topic: "t", Size: 1}, []*kgo.Client{client()}, nil); err != nil || got.Records != 0 {
+		t.Errorf("without time: %+v, %v", got, err)
+	}
+}
+
+func TestHistogram(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	var h bench.Histogram
+	var all []float64
+	for range 20_000 {
+		d := time.Duration(1 << r.IntN(40))
+		d += time.Duration(r.Int64N(int64(d) + 1))
+		h.Add(d)
+		all = append(all, d.Seconds())
+	}
+	slices.Sort(all)
+	l := bench.LatencyOf(&h)
+	for _, c := range []struct {
+		share, got float64
+	}{{0.5, l.P50}, {0.95, l.P95}, {0.99, l.P99}, {0.999, l.P999}} {
+		want := all[int(c.share*float64(len(all)))-1]
+		if c.got < want || c.got > want*1.04+1e-9 {
+			t.Errorf("percentile %v is %v, want %v", c.share*100, c.got, want)
+		}
+	}
+	if l.Max != all[len(all)-1] {
+		t.Errorf("max %v, want %v", l.Max, all[len(all)-1])
+	}
+	if l := bench.LatencyOf(new(bench.Histogram)); l != (bench.Latency{}) {
+		t.Errorf("of nothing: %+v", l)
+	}
+}
+
+func TestPrinter(t *testing.T) {
+	r := bench.Report{
+		Begin: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), Seconds: 2, Records: 2000, Bytes: 2 << 20, RecordsPerSecond: 1000, BytesPerSecond: 1 << 20,
+		Latency: &bench.Latency{Mean: 0.0012, P50: 0.001, P95: 0.002, P99: 0.003, P999: 0.004, Max: 0.0051},
+	}
+	print := func(format string, r bench.Report) string {
+		var b bytes.Buffer
+		p := bench.Printer{Out: &b, Format: format}
+		if err := errors.Join(p.Interval(r), p.Summary(r)); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	const kafkas = "2000 records sent, 1000.0 records/sec (1.00 MB/sec), 1.2 ms avg latency, 5.1 ms max latency.\n" +
+		"2000 records sent, 1000.0 records/sec (1.00 MB/sec), 1.2 ms avg latency, 5.1 ms max latency, 1 ms 50th, 2 ms 95th, 3 ms 99th, 4 ms 99.9th.\n"
+	if got := print("kafka", r); got != kafkas {
+		t.Errorf("as Kafka:\n%s", got)
+	}
+	if got := print("text", r); strings.Count(got, "\n") != 3 || !strings.Contains(got, " 5.100  in all\n") {
+		t.Errorf("as text:\n%s", got)
+	}
+	for line := range strings.Lines(print("json", r)) {
+		var back struct {
+			Type string
+			bench.Report
+		}
+		if err := json.Unmarshal([]byte(line), &back); err != nil || back.Records != 2000 || back.Latency.P999 != 0.004 {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	r.Latency = nil
+	if got := print("kafka", r); !strings.Contains(got, "2026-01-02 03:04:05:006, 2026-01-02 03:04:07:006, 2.0000, 1.0000, 2000, 1000.0000, 0, 2000, 1.0000, 1000.0000\n") {
+		t.Errorf("a consumer as Kafka:\n%s", got)
+	}
+}
