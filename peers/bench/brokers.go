@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -212,6 +213,44 @@ func (k *brokerProcess) records(ctx context.Context, topic string) (int64, error
 	}
 	var n int64
 	ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
+	return n, nil
+}
+
+// messages counts the protobuf messages in a topic, each preceded by its length, however
+// many a record has.
+func (k *brokerProcess) messages(ctx context.Context, topic string) (int64, error) {
+	records, err := k.records(ctx, topic)
+	if err != nil || records == 0 {
+		return 0, err
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(k.address), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var n int64
+	for records > 0 {
+		fetched := client.PollFetches(ctx)
+		if err := fetched.Err(); err != nil {
+			return 0, fmt.Errorf("read %s: %w", topic, err)
+		}
+		fetched.EachRecord(func(r *kgo.Record) {
+			records--
+			for b := r.Value; len(b) > 0; n++ {
+				size, l := binary.Uvarint(b)
+				if l <= 0 || size > uint64(len(b)-l) {
+					err = fmt.Errorf("record at offset %d of partition %d of %s is no sequence of messages", r.Offset, r.Partition, topic)
+					return
+				}
+				b = b[l+int(size):]
+			}
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
 	return n, nil
 }
 

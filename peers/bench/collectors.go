@@ -38,6 +38,7 @@ type turn struct {
 	http     int // TCP, for those that serve metrics
 	broker   string
 	topic    string
+	spool    string // folder, for who has one
 }
 
 // collector is a peer in the comparison.
@@ -56,6 +57,13 @@ type collector struct {
 	noise float64
 	// warm is how long it works before what it does counts; 0: a second at most.
 	warm time.Duration
+	// packed is one that puts several flows into a Kafka record.
+	packed bool
+	// spools is one that has a spool.
+	spools bool
+	// most is how many CPU seconds it may take for a million flows, more how many beyond
+	// those of the first on its path; 0: no bar.
+	most, more float64
 }
 
 // ours writes nowhere: records are encoded and thrown away.
@@ -77,6 +85,21 @@ var oursFile = collector{
 	noise:   0.05,
 }
 
+// Ours with what may be set for Kafka.
+var (
+	oursLZ4    = oursOnKafka(collector{most: 0.65}, "?compression.type=lz4")
+	oursPacked = oursOnKafka(collector{most: 0.35, packed: true}, "?format=packed")
+	oursSpool  = oursOnKafka(collector{more: 0.25, spools: true}, "")
+)
+
+func oursOnKafka(c collector, query string) collector {
+	c.name, c.decoded, c.idle, c.noise = ours.name, ours.decoded, ours.idle, ours.noise
+	c.start = func(b *bench, t *turn) (*process, error) {
+		return b.startTributary(t, "kafka://"+t.broker+"/"+t.topic+query)
+	}
+	return c
+}
+
 func startTributary(to string) func(b *bench, t *turn) (*process, error) {
 	return func(b *bench, t *turn) (*process, error) {
 		switch t.output {
@@ -93,9 +116,11 @@ func startTributary(to string) func(b *bench, t *turn) (*process, error) {
 	}
 }
 
-func (b *bench) startTributary(t *turn, to string) (*process, error) {
-	return b.start("tributary", nil, b.tributary, "collect",
-		"--listen", address(t.port), "--http", address(t.http), "--to", to, "--log-level", "warn")
+func (b *bench) startTributary(t *turn, to string, flags ...string) (*process, error) {
+	return b.start("tributary", nil, b.tributary, append([]string{
+		"collect",
+		"--listen", address(t.port), "--http", address(t.http), "--to", to, "--log-level", "warn",
+	}, flags...)...)
 }
 
 // goflow2 is given what serves it: as many sockets as there are CPUs is its own

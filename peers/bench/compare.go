@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -64,6 +65,15 @@ var paths = []path{
 			{&goflow2, 25e3, ""},
 			{&ours, 25e3, sameRate},
 			{&nfacctd, 50e3, "(JSON)"},
+		},
+	},
+	{
+		name: "NetFlow v9 to protobuf to Kafka, in several ways", protocol: traffic.NetFlow9, output: toKafka, bar: 0.50,
+		peers: []contestant{
+			{&ours, 200e3, ""},
+			{&oursLZ4, 200e3, "lz4"},
+			{&oursPacked, 200e3, "packed"},
+			{&oursSpool, 200e3, "with a spool"},
 		},
 	},
 	{
@@ -202,6 +212,11 @@ func (b *bench) running(ctx context.Context, protocol traffic.Protocol, out outp
 			return nil, err
 		}
 	}
+	if c.spools {
+		if r.turn.spool, err = os.MkdirTemp(b.data, "tributary-bench-"); err != nil {
+			return nil, err
+		}
+	}
 	if r.process, err = c.start(b, &r.turn); err != nil {
 		return nil, err
 	}
@@ -218,9 +233,20 @@ func (r *running) close() {
 		_ = r.load.Close()
 	}
 	r.process.stop()
+	if r.turn.spool != "" {
+		_ = os.RemoveAll(r.turn.spool)
+	}
 	if r.kafka != nil {
 		r.kafka.deleteTopic(r.turn.topic)
 	}
+}
+
+// arrived counts the flows that are in Kafka.
+func (r *running) arrived(ctx context.Context) (int64, error) {
+	if r.packed {
+		return r.kafka.messages(ctx, r.turn.topic)
+	}
+	return r.kafka.records(ctx, r.turn.topic)
 }
 
 // warm makes a load of a rate and sends for a while what does not count:
@@ -268,7 +294,7 @@ func (r *running) measure(ctx context.Context, d time.Duration) (result, error) 
 	}
 	var offset int64
 	if r.kafka != nil {
-		if offset, err = r.kafka.records(ctx, r.turn.topic); err != nil {
+		if offset, err = r.arrived(ctx); err != nil {
 			return result{}, err
 		}
 	}
@@ -289,7 +315,7 @@ func (r *running) measure(ctx context.Context, d time.Duration) (result, error) 
 	switch {
 	case r.kafka != nil:
 		// What counts is what has arrived.
-		n, err := r.kafka.records(ctx, r.turn.topic)
+		n, err := r.arrived(ctx)
 		if err != nil {
 			return res, err
 		}
@@ -323,7 +349,7 @@ func (r *running) drain(ctx context.Context) error {
 	}
 	const step, limit = 50 * time.Millisecond, 10 * time.Second
 	for waited := time.Duration(0); waited < limit; waited += step {
-		have, err := r.kafka.records(ctx, r.turn.topic)
+		have, err := r.arrived(ctx)
 		if err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func run() error {
 	fs.StringVar(&o.nfacctd, "nfacctd", "nfacctd", "nfacctd binary")
 	fs.StringVar(&o.kflow, "kflow", "", "KFlow's jar, or the folder of jars of a distribution (default: KFlow is left out)")
 	fs.Float64Var(&o.gigabytes, "gigabytes", 0.5, "how much a turn produces to a broker, in 10^9 bytes")
-	fs.StringVar(&o.data, "data", "/dev/shm", "where brokers keep their data: a file system in memory")
+	fs.StringVar(&o.data, "data", "/dev/shm", "where brokers and spools keep their data: a file system in memory")
 	fs.Usage = func() {
 		fmt.Fprintf(os.Stderr, "Usage: go run ./bench [collectors|brokers] [flags]\n\n%s", fs.FlagUsages())
 	}

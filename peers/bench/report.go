@@ -94,6 +94,11 @@ func (b *bench) report(p *path, peers []contestant, results [][]result) {
 		switch {
 		case i == 0 && p.bar > 0:
 			b.bars = append(b.bars, bar{p.name + ": CPU s per million flows", spreadOf(cost[0]).median, p.bar, true})
+		case c.most > 0:
+			b.bars = append(b.bars, bar{p.name + ", " + c.note + ": CPU s per million flows", spreadOf(cost[i]).median, c.most, true})
+		case c.more > 0:
+			extra := spreadOf(cost[i]).median - spreadOf(cost[0]).median
+			b.bars = append(b.bars, bar{p.name + ", " + c.note + ": CPU s per million flows more", extra, c.more, true})
 		case c.rival && p.ratio > 0:
 			b.bars = append(b.bars, bar{p.name + ": times less than " + c.name, over(cost[i], cost[0]).median, p.ratio, false})
 		}
