@@ -44,6 +44,13 @@ func TestScriptApacheKafka(t *testing.T) {
 		return strings.TrimSpace(string(b))
 	}
 	t.Cleanup(func() { control("stop", filepath.Join(dir, "kafka")) })
+	security := "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\nsuper.users=User:ANONYMOUS\n"
+	if err := os.MkdirAll(filepath.Join(dir, "kafka"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kafka", "extra.properties"), []byte(security), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	broker := control("start", filepath.Join(dir, "kafka"), "1", fmt.Sprint(twoFreePorts(t)))
 	// The scripts run in parallel below; the cluster outlives them all.
 	t.Run("scripts", func(t *testing.T) {
