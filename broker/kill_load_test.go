@@ -33,7 +33,7 @@ func killRounds(t *testing.T) int {
 // killLoad is what clients do with a broker that is killed again and again.
 type killLoad struct {
 	t    *testing.T
-	addr string
+	base []kgo.Opt       // leads a client to the broker
 	ctx  context.Context // done when the load is to end
 	wg   sync.WaitGroup
 
@@ -63,11 +63,10 @@ func (l *killLoad) client(opts ...kgo.Opt) *kgo.Client {
 }
 
 func (l *killLoad) options() []kgo.Opt {
-	return []kgo.Opt{
-		kgo.SeedBrokers(l.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(300),
-		kgo.RetryTimeout(2 * time.Minute), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
-		kgo.MetadataMinAge(10 * time.Millisecond), kgo.UnknownTopicRetries(-1),
-	}
+	return append(slices.Clone(l.base),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(300),
+		kgo.RetryTimeout(2*time.Minute), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+		kgo.MetadataMinAge(10*time.Millisecond), kgo.UnknownTopicRetries(-1))
 }
 
 // produce writes records 0, 1, 2, … to a topic, over its partitions in turn, and counts what is acknowledged.
@@ -261,17 +260,29 @@ func (l *killLoad) read(topic string) [][]string {
 	}
 }
 
-// TestKillLoad kills the broker under the load of producers of three kinds (acks=all, idempotent, transactional) and of
-// consumers that move records from one topic to another in transactions with their offsets. In the end nothing that was
-// acknowledged is missing; what an idempotent producer wrote is there once and in order; a transaction is there as a whole
-// or not at all, as its producer was told; and what was moved is there once and in order.
+// TestKillLoad kills the broker under load.
 func TestKillLoad(t *testing.T) {
-	rounds := killRounds(t)
 	dir := t.TempDir()
 	c := startChild(t, dir, "127.0.0.1:0")
+	addr := c.addr
+	l := &killLoad{t: t, base: []kgo.Opt{kgo.SeedBrokers(addr)}}
+	l.survive(killRounds(t), func(int) {
+		c.kill()
+		c = startChild(t, dir, addr)
+	})
+}
+
+// survive has producers of three kinds (acks=all, idempotent, transactional), consumers that move records from one topic to
+// another in transactions with their offsets, and consumers that watch, go on while the broker breaks and comes back, a
+// number of times. In the end nothing that was acknowledged, or seen by a consumer, is missing; what an idempotent producer
+// wrote is there once and in order; a transaction is there as a whole or not at all, as its producer was told; and what was
+// moved is there once and in order.
+func (l *killLoad) survive(rounds int, breaks func(round int)) {
+	t := l.t
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	l := &killLoad{t: t, addr: c.addr, ctx: ctx}
+	l.ctx = ctx
 	if _, err := kadm.NewClient(l.client()).CreateTopics(deadline(t), 2, 1, nil, "plain", "once", "txn", "out"); err != nil {
 		t.Fatal(err)
 	}
@@ -281,35 +292,17 @@ func TestKillLoad(t *testing.T) {
 	l.move("mover-0")
 	l.move("mover-1")
 	plain, txn := l.watch("plain"), l.watch("txn")
-	counters := []*atomic.Int64{&l.plain, &l.once, &l.wrote, &l.moved}
-	eventually(t, "the consumers see records", func() bool { return plain.some() && txn.some() })
-	for round := range rounds {
-		var before [4]int64
-		for i, n := range counters {
-			before[i] = n.Load()
-		}
-		long := time.Now().Add(2 * time.Minute)
-		for i, least := range []int64{200, 200, 3 * killTxnSize, 1} {
-			for counters[i].Load() < before[i]+least && !t.Failed() {
-				if time.Now().After(long) {
-					t.Fatalf("round %d: the load does not go on: %d plain, %d once, %d in transactions, %d moved; before %v",
-						round, l.plain.Load(), l.once.Load(), l.wrote.Load(), l.moved.Load(), before)
-				}
-				time.Sleep(time.Millisecond)
-			}
-		}
-		if t.Failed() {
-			break
-		}
-		c.kill()
-		c = startChild(t, dir, l.addr)
+	for round := 0; round < rounds && !t.Failed(); round++ {
+		l.goesOn(round)
+		breaks(round)
 	}
+	eventually(t, "the consumers see records", func() bool { return plain.some() && txn.some() })
 	stop()
 	l.wg.Wait()
 	if t.Failed() {
 		return
 	}
-	t.Logf("%d kills: %d records with acks=all, %d of an idempotent producer, %d in %d transactions, %d moved by then",
+	t.Logf("%d times: %d records with acks=all, %d of an idempotent producer, %d in %d transactions, %d moved by then",
 		rounds, l.plain.Load(), l.once.Load(), l.wrote.Load(), len(l.outcomes), l.moved.Load())
 	got := l.read("plain")
 	plain.check(t, got)
@@ -323,6 +316,26 @@ func TestKillLoad(t *testing.T) {
 	if out := l.read("out"); !slices.EqualFunc(out, once, slices.Equal) {
 		l.checkOrder("out", out, int(l.once.Load()))
 		t.Error("what was moved is not what there was to move")
+	}
+}
+
+// goesOn waits until every kind of client has got some work done.
+func (l *killLoad) goesOn(round int) {
+	l.t.Helper()
+	counters := []*atomic.Int64{&l.plain, &l.once, &l.wrote, &l.moved}
+	var before [4]int64
+	for i, n := range counters {
+		before[i] = n.Load()
+	}
+	long := time.Now().Add(2 * time.Minute)
+	for i, least := range []int64{200, 200, 3 * killTxnSize, 1} {
+		for counters[i].Load() < before[i]+least && !l.t.Failed() {
+			if time.Now().After(long) {
+				l.t.Fatalf("round %d: the load does not go on: %d plain, %d once, %d in transactions, %d moved; before %v",
+					round, l.plain.Load(), l.once.Load(), l.wrote.Load(), l.moved.Load(), before)
+			}
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
 
