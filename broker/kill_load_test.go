@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -33,8 +34,8 @@ func killRounds(t *testing.T) int {
 // killLoad is what clients do with a broker that is killed again and again.
 type killLoad struct {
 	t    *testing.T
-	base []kgo.Opt       // leads a client to the broker
-	ctx  context.Context // done when the load is to end
+	dial func(context.Context) (net.Conn, error) // to the broker, when there is one
+	ctx  context.Context                         // done when the load is to end
 	wg   sync.WaitGroup
 
 	plain, once, wrote atomic.Int64 // acknowledged: with acks=all, of an idempotent producer, in transactions
@@ -63,10 +64,23 @@ func (l *killLoad) client(opts ...kgo.Opt) *kgo.Client {
 }
 
 func (l *killLoad) options() []kgo.Opt {
-	return append(slices.Clone(l.base),
+	return []kgo.Opt{
+		kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(l.reach), kgo.DialTimeout(2 * time.Minute), kgo.AlwaysRetryEOF(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(300),
-		kgo.RetryTimeout(2*time.Minute), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
-		kgo.MetadataMinAge(10*time.Millisecond), kgo.UnknownTopicRetries(-1))
+		kgo.RetryTimeout(2 * time.Minute), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+		kgo.MetadataMinAge(10 * time.Millisecond), kgo.UnknownTopicRetries(-1),
+	}
+}
+
+// reach connects to the broker, whatever address a client asks for, and waits for it while it is gone.
+func (l *killLoad) reach(ctx context.Context, _, _ string) (net.Conn, error) {
+	for {
+		nc, err := l.dial(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nc, err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // produce writes records 0, 1, 2, … to a topic, over its partitions in turn, and counts what is acknowledged.
@@ -145,7 +159,7 @@ func (l *killLoad) move(name string) {
 		for l.ctx.Err() == nil {
 			s, err := kgo.NewGroupTransactSession(append(l.options(), kgo.TransactionalID(name), kgo.ConsumerGroup("movers"), kgo.ConsumeTopics("once"),
 				kgo.DefaultProduceTopic("out"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-				kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(200*time.Millisecond), kgo.RequireStableFetchOffsets())...)
+				kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(200*time.Millisecond))...)
 			if err != nil {
 				l.t.Errorf("%s: %v", name, err)
 				return
@@ -265,7 +279,8 @@ func TestKillLoad(t *testing.T) {
 	dir := t.TempDir()
 	c := startChild(t, dir, "127.0.0.1:0")
 	addr := c.addr
-	l := &killLoad{t: t, base: []kgo.Opt{kgo.SeedBrokers(addr)}}
+	var d net.Dialer
+	l := &killLoad{t: t, dial: func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) }}
 	l.survive(killRounds(t), func(int) {
 		c.kill()
 		c = startChild(t, dir, addr)
