@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -221,6 +222,12 @@ func TestBrokerConfigs(t *testing.T) {
 	}
 	if err := alter(kadm.SetConfig, "message.max.bytes", "2000000000", 1); err == nil {
 		t.Error("a batch may be larger than a request")
+	}
+	// Kafka's tool for reassignments takes these away whether they are set or not.
+	for _, name := range []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate", "replica.alter.log.dirs.io.max.bytes.per.second"} {
+		if err := errors.Join(alter(kadm.DeleteConfig, name, "", 1), alter(kadm.SetConfig, name, "1000", 1), alter(kadm.DeleteConfig, name, "", 1)); err != nil {
+			t.Error(err)
+		}
 	}
 	describe := func(ids ...int32) map[string]kadm.Config {
 		t.Helper()

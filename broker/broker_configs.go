@@ -79,6 +79,20 @@ var brokerConfigs = []brokerConfig{
 		},
 		func(c *Config, v string) { c.MaxMessageBytes = int(number(v)) },
 	},
+	replicationThrottle("follower.replication.throttled.rate"),
+	replicationThrottle("leader.replication.throttled.rate"),
+	replicationThrottle("replica.alter.log.dirs.io.max.bytes.per.second"),
+}
+
+// replicationThrottle is a config that Kafka's tool for reassignments sets when it begins, and takes away when it verifies.
+func replicationThrottle(name string) brokerConfig {
+	return brokerConfig{
+		configKey{
+			name: name, typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(strconv.FormatInt(maxInt64, 10)),
+			doc: "kept as set; nothing is moved between brokers or directories.",
+		},
+		func(*Config, string) {},
+	}
 }
 
 // dynamicConfig finds a config that can be changed.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -219,8 +220,8 @@ func TestTopics(t *testing.T) {
 	if err != nil || created.NumPartitions != 3 {
 		t.Fatalf("create: %+v, %v", created, err)
 	}
-	if _, err := adm.CreateTopic(ctx, 3, 1, nil, "flows"); err == nil {
-		t.Error("created twice")
+	if r, err := adm.CreateTopic(ctx, 3, 1, nil, "flows"); err == nil || !strings.HasSuffix(r.ErrMessage, "already exists") {
+		t.Errorf("created twice: %q, %v", r.ErrMessage, err)
 	}
 	for name, bad := range map[string]map[string]*string{
 		"bad/name": nil, "rf": nil, "config": {"no.such.config": &week}, "value": {"cleanup.policy": &week},

@@ -323,7 +323,7 @@ func (ts *topics) create(name string, partitions int32, configs map[string]strin
 	ts.change.Lock()
 	defer ts.change.Unlock()
 	if t := ts.get(name); t != nil {
-		return t, refusef(codeTopicExists, "topic %s exists", name)
+		return t, refusef(codeTopicExists, "topic '%s' already exists", name) // scripts look for these last words
 	}
 	if err := ts.roomFor(partitions); err != nil {
 		return nil, err
