@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	kafkaGoSuite = "all its tests"
+	kafkaGoSuite = "all tests of its packages"
 	kafkaGoTxn   = "what skips itself on Kafka 3.0 and later"
 )
 

@@ -12,7 +12,7 @@ const (
 	kgoSCRAM = "its tests of SCRAM-SHA-"
 )
 
-func kgo(name, run string, env ...string) *suite {
+func kgoTests(name, run string, env ...string) *suite {
 	return &suite{
 		client: franzGo, name: name, module: "github.com/twmb/franz-go", packages: []string{"./pkg/kgo"}, run: run,
 		env: append(env, "KGO_TEST_RF=1", "KGO_TEST_RECORDS=50000", "KGO_LOG_LEVEL=none"),
@@ -24,7 +24,7 @@ func kgo(name, run string, env ...string) *suite {
 func TestKgo(t *testing.T) {
 	t.Parallel()
 	b := start(t, franzGo, nil)
-	kgo(kgoSuite, "", "KGO_SEEDS="+b.Addr().String()).play(t)
+	kgoTests(kgoSuite, "", "KGO_SEEDS="+b.Addr().String()).play(t)
 }
 
 // TestKgoSCRAM has those of them run that want SCRAM, on a listener that asks for it.
@@ -45,7 +45,7 @@ func TestKgoSCRAM(t *testing.T) {
 	}
 	for _, hash := range []string{"256", "512"} {
 		t.Run(hash, func(t *testing.T) {
-			kgo(kgoSCRAM+hash, "^TestSCRAM", "KGO_SEEDS="+b.Addr().String(), "KGO_TEST_SCRAM_SEEDS="+seeds, "KGO_TEST_SCRAM=scram:a password:"+hash).play(t)
+			kgoTests(kgoSCRAM+hash, "^TestSCRAM", "KGO_SEEDS="+b.Addr().String(), "KGO_TEST_SCRAM_SEEDS="+seeds, "KGO_TEST_SCRAM=scram:a password:"+hash).play(t)
 		})
 	}
 }

@@ -81,18 +81,13 @@ func (s *suite) play(t *testing.T) {
 // copy copies the module into a folder of the test.
 func (s *suite) copy(t *testing.T) (version, dir string) {
 	t.Helper()
-	cmd := exec.Command("go", "mod", "download", "-json", s.module)
-	out, err := cmd.Output()
-	var m struct{ Version, Dir, Error string }
-	if jsonErr := json.Unmarshal(out, &m); jsonErr != nil || m.Dir == "" {
-		t.Fatalf("%s: %v %v %s", s.module, err, jsonErr, m.Error)
-	}
+	version, source := module(t, s.module)
 	dir = filepath.Join(t.TempDir(), filepath.Base(s.module))
-	if err := os.CopyFS(dir, os.DirFS(m.Dir)); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
 		t.Fatal(err)
 	}
 	// The module cache cannot be written to, and so neither can a copy of it.
-	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -105,7 +100,18 @@ func (s *suite) copy(t *testing.T) (version, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m.Version, dir
+	return version, dir
+}
+
+// module is where the module cache has a module, and its version.
+func module(t *testing.T, path string) (version, dir string) {
+	t.Helper()
+	out, err := exec.Command("go", "mod", "download", "-json", path).Output()
+	var m struct{ Version, Dir, Error string }
+	if jsonErr := json.Unmarshal(out, &m); jsonErr != nil || m.Dir == "" {
+		t.Fatalf("%s: %v %v %s", path, err, jsonErr, m.Error)
+	}
+	return m.Version, m.Dir
 }
 
 // results are what became of the tests of a suite, by package and name.

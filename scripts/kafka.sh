@@ -3,6 +3,7 @@
 # cluster of one or more KRaft nodes with small heaps, on loopback.
 #
 #   scripts/kafka.sh libs                      fetch if need be, print the folder of jars
+#   scripts/kafka.sh streams                   the same for the jar of Kafka Streams alone
 #   scripts/kafka.sh start DIR [NODES [PORT]]  nodes in DIR, clients at PORT, PORT+10, PORT+20 ...
 #                                              (controllers one higher); prints the brokers
 #   scripts/kafka.sh node DIR N                start node N again, after it was killed
@@ -56,6 +57,25 @@ libs() {
 		mv -T "$work/libs" "$dir" 2>/dev/null || true
 		rm -rf "$work"
 		[ -d "$dir" ] || die "no jars in $dir"
+	fi
+	echo "$dir"
+}
+
+# streams prints the folder of the jar of Kafka Streams, after fetching it with Maven.
+# What it needs else is among the jars of libs, but for RocksDB, which is larger than all
+# of them and of no use without stores on the disk.
+streams() {
+	local dir=$cache/streams-$version
+	if [ ! -d "$dir" ]; then
+		command -v mvn >/dev/null || die "mvn is missing (apt-get install maven)"
+		mkdir -p "$cache"
+		local work
+		work=$(mktemp -d "$cache/fetch.XXXXXX")
+		mvn -q -B dependency:copy -Dartifact="org.apache.kafka:kafka-streams:$version" -DoutputDirectory="$work/jar" >&2 ||
+			die "Maven could not fetch the jar"
+		mv -T "$work/jar" "$dir" 2>/dev/null || true
+		rm -rf "$work"
+		[ -d "$dir" ] || die "no jar in $dir"
 	fi
 	echo "$dir"
 }
@@ -198,6 +218,7 @@ stop() {
 
 case "${1:-}" in
 libs) libs ;;
+streams) streams ;;
 start)
 	[ $# -ge 2 ] || die "start DIR [NODES [PORT]]"
 	shift
