@@ -2,26 +2,22 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tributary-net/tributary/internal/kafka"
+	"github.com/tributary-net/tributary/internal/kafka/admin"
 )
 
 func newTopics() *cobra.Command {
@@ -32,7 +28,7 @@ func newTopics() *cobra.Command {
   tributary topics create flows --partitions 8 --set retention.ms=86400000`,
 	}
 	k := clusterParent(c)
-	c.AddCommand(newTopicsList(k), newTopicsCreate(k), newTopicsDescribe(k), newTopicsAlter(k), newTopicsDelete(k))
+	c.AddCommand(newTopicsList(k), newTopicsCreate(k), newTopicsDescribe(k), newTopicsAlter(k), newTopicsDelete(k), newTopicsDeleteRecords(k))
 	return c
 }
 
@@ -48,6 +44,11 @@ type topicOptions struct {
 	unset       []string
 	ifMissing   bool
 	ifExists    bool
+	assignment  string
+	overrides   bool
+	needy       [4]bool // the views of partitions in need
+	before      string
+	fromFile    string
 	takes       string // which of them, by name
 }
 
@@ -72,6 +73,17 @@ func (o *topicOptions) register(fs *pflag.FlagSet, prefix string) {
 			boolVar(fs, &o.ifMissing, prefix+"if-missing", "say nothing when the topic is there already")
 		case "if-exists":
 			boolVar(fs, &o.ifExists, prefix+"if-exists", "say nothing when there is no such topic")
+		case "assignment":
+			textVar(fs, &o.assignment, prefix+"replica-assignment", "1:2,2:3", checkAssignment, "brokers of each partition, the preferred leader first")
+		case "views":
+			boolVar(fs, &o.overrides, prefix+"with-overrides", "only topics that have configuration of their own")
+			boolVar(fs, &o.needy[0], prefix+"under-replicated", "only partitions with replicas that are not in sync")
+			boolVar(fs, &o.needy[1], prefix+"unavailable", "only partitions without a leader")
+			boolVar(fs, &o.needy[2], prefix+"under-min-isr", "only partitions with fewer replicas in sync than min.insync.replicas")
+			boolVar(fs, &o.needy[3], prefix+"at-min-isr", "only partitions with just as many as min.insync.replicas")
+		case "records":
+			textVar(fs, &o.before, prefix+"before", "where", checkBefore, "delete records before this offset, all that are there (latest), or those older than a time (@2026-01-02T15:04:05Z) or an age (@-24h)")
+			stringVar(fs, &o.fromFile, prefix+"from-file", "`file` of topic,partition,offset lines, or the JSON of Kafka's tool")
 		}
 	}
 }
@@ -135,8 +147,13 @@ func newTopicsList(k *kafkaOptions) *cobra.Command {
 	})
 }
 
+func checkAssignment(s string) error {
+	_, err := admin.ParseAssignment(s)
+	return err
+}
+
 func newTopicsCreate(k *kafkaOptions) *cobra.Command {
-	o := &topicOptions{kafka: k, partitions: -1, replication: -1, takes: "partitions replication set if-missing"}
+	o := &topicOptions{kafka: k, partitions: -1, replication: -1, takes: "partitions replication set if-missing assignment"}
 	return clusterCommand(&cobra.Command{
 		Use:   "create TOPIC...",
 		Short: "Create topics",
@@ -144,18 +161,32 @@ func newTopicsCreate(k *kafkaOptions) *cobra.Command {
   tributary topics create state --set cleanup.policy=compact --if-missing`,
 		Args: cobra.MinimumNArgs(1),
 	}, k, o, func(ctx context.Context, _ io.Writer, cl *kgo.Client, args []string) error {
-		if o.partitions == 0 || o.replication == 0 {
+		switch {
+		case o.partitions == 0 || o.replication == 0:
 			return bad("partitions", "0", "allowed are -1 and numbers from 1")
+		case o.assignment != "" && (o.partitions > 0 || o.replication > 0):
+			return errors.New("--replica-assignment says how many partitions and replicas there are; --partitions and --replication are not for it")
 		}
 		return each(args, func(topic string) error {
 			if err := kafka.CheckTopic(topic); err != nil {
 				return err
 			}
-			err := kafka.CreateTopic(ctx, cl, topic, o.partitions, o.replication, pairs(o.set))
-			if o.ifMissing && errors.Is(err, kerr.TopicAlreadyExists) {
-				return nil
+			var err error
+			if o.assignment != "" {
+				var assignment [][]int32
+				if assignment, err = admin.ParseAssignment(o.assignment); err == nil {
+					err = admin.CreateAssigned(ctx, cl, topic, assignment, pairs(o.set))
+				}
+			} else {
+				err = kafka.CreateTopic(ctx, cl, topic, o.partitions, o.replication, pairs(o.set))
 			}
-			return err
+			switch {
+			case o.ifMissing && errors.Is(err, kerr.TopicAlreadyExists):
+				return nil
+			case err != nil:
+				return err
+			}
+			return admin.UntilThere(ctx, cl, topic)
 		})
 	})
 }
@@ -163,21 +194,25 @@ func newTopicsCreate(k *kafkaOptions) *cobra.Command {
 func newTopicsDelete(k *kafkaOptions) *cobra.Command {
 	o := &topicOptions{kafka: k, takes: "if-exists"}
 	return clusterCommand(&cobra.Command{
-		Use:     "delete TOPIC...",
-		Short:   "Delete topics and all their records",
-		Example: `  tributary topics delete test1 test2`,
-		Args:    cobra.MinimumNArgs(1),
+		Use:   "delete TOPIC...",
+		Short: "Delete topics and all their records",
+		Example: `  tributary topics delete test1 test2
+  tributary topics delete '/^test-/'`,
+		Args: cobra.MinimumNArgs(1),
 	}, k, o, func(ctx context.Context, _ io.Writer, cl *kgo.Client, args []string) error {
-		return each(args, func(topic string) error {
-			admin := kadm.NewClient(cl)
-			r, err := admin.DeleteTopic(ctx, topic)
+		topics, err := admin.SelectTopics(ctx, cl, args, false)
+		if err := o.missing(err); err != nil {
+			return err
+		}
+		return each(topics, func(topic string) error {
+			r, err := kadm.NewClient(cl).DeleteTopic(ctx, topic)
 			if err == nil {
 				err = r.Err
 			}
-			if err == nil {
-				return untilGone(ctx, admin, topic)
-			}
-			if o.ifExists && errors.Is(err, kerr.UnknownTopicOrPartition) {
+			switch {
+			case err == nil:
+				return admin.UntilGone(ctx, cl, topic)
+			case o.ifExists && errors.Is(err, kerr.UnknownTopicOrPartition):
 				return nil
 			}
 			return fmt.Errorf("delete topic %s: %w%s", topic, err, parenthesis(r.ErrMessage))
@@ -185,25 +220,12 @@ func newTopicsDelete(k *kafkaOptions) *cobra.Command {
 	})
 }
 
-// untilGone waits until the brokers no longer list a topic that has been deleted:
-// a cluster takes a moment to tell all of them.
-func untilGone(ctx context.Context, admin *kadm.Client, topic string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
-		topics, err := admin.ListTopics(ctx, topic)
-		if err != nil {
-			return fmt.Errorf("look whether topic %s is deleted: %w", topic, err)
-		}
-		if t, ok := topics[topic]; !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("topic %s is marked for deletion, but still listed", topic)
-		case <-time.After(wait):
-		}
+// missing is nil for a topic that is not there when that is allowed.
+func (o *topicOptions) missing(err error) error {
+	if o.ifExists && errors.Is(err, admin.ErrNoTopic) {
+		return nil
 	}
+	return err
 }
 
 func parenthesis(s string) string {
@@ -214,177 +236,41 @@ func parenthesis(s string) string {
 }
 
 func newTopicsAlter(k *kafkaOptions) *cobra.Command {
-	o := &topicOptions{kafka: k, takes: "more-partitions set unset"}
+	o := &topicOptions{kafka: k, takes: "more-partitions set unset if-exists"}
 	return clusterCommand(&cobra.Command{
 		Use:   "alter TOPIC...",
 		Short: "Change configuration and number of partitions",
 		Example: `  tributary topics alter flows --set retention.ms=3600000 --unset retention.bytes
-  tributary topics alter flows --partitions 16`,
+  tributary topics alter flows --partitions 16
+  tributary topics alter '/^flow/' --set compression.type=zstd`,
 		Args: cobra.MinimumNArgs(1),
 	}, k, o, func(ctx context.Context, _ io.Writer, cl *kgo.Client, args []string) error {
-		var alter []kadm.AlterConfig
-		for name, value := range pairs(o.set) {
-			alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: &value})
+		var changes []admin.SettingChange
+		set := pairs(o.set)
+		for _, name := range slices.Sorted(maps.Keys(set)) {
+			changes = append(changes, admin.SettingChange{Op: admin.Set, Name: name, Value: set[name]})
 		}
 		for _, name := range o.unset {
-			alter = append(alter, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: name})
+			changes = append(changes, admin.SettingChange{Op: admin.Unset, Name: name})
 		}
-		if len(alter) == 0 && o.partitions == 0 {
+		if len(changes) == 0 && o.partitions == 0 {
 			return errors.New("nothing to change; allowed are --set, --unset and --partitions")
 		}
-		admin := kadm.NewClient(cl)
-		return each(args, func(topic string) error {
-			if len(alter) > 0 {
-				rs, err := admin.AlterTopicConfigs(ctx, alter, topic)
-				var message string
-				for _, r := range rs {
-					err, message = errors.Join(err, r.Err), r.ErrMessage
-				}
-				if err != nil {
-					return fmt.Errorf("change topic %s: %w%s", topic, err, parenthesis(message))
+		topics, err := admin.SelectTopics(ctx, cl, args, false)
+		if err := o.missing(err); err != nil {
+			return err
+		}
+		return each(topics, func(topic string) error {
+			if len(changes) > 0 {
+				r := admin.Resource{Kind: admin.TopicResource, Name: topic}
+				if err := admin.ChangeSettings(ctx, cl, r, changes, false); err != nil {
+					return o.missing(err)
 				}
 			}
 			if o.partitions > 0 {
-				rs, err := admin.UpdatePartitions(ctx, int(o.partitions), topic)
-				r := rs[topic]
-				if err = errors.Join(err, r.Err); err != nil {
-					return fmt.Errorf("change topic %s: %w%s", topic, err, parenthesis(r.ErrMessage))
-				}
+				return o.missing(admin.SetPartitions(ctx, cl, topic, int(o.partitions)))
 			}
 			return nil
 		})
 	})
-}
-
-func newTopicsDescribe(k *kafkaOptions) *cobra.Command {
-	o := &topicOptions{kafka: k, output: "text", takes: "output internal"}
-	return clusterCommand(&cobra.Command{
-		Use:   "describe [TOPIC...]",
-		Short: "Show partitions, offsets and configuration of topics",
-		Example: `  tributary topics describe flows
-  tributary topics describe --output json`,
-	}, k, o, func(ctx context.Context, out io.Writer, cl *kgo.Client, args []string) error {
-		admin := kadm.NewClient(cl)
-		topics, err := admin.ListTopicsWithInternal(ctx, args...)
-		if err != nil {
-			return err
-		}
-		var names []string
-		for _, t := range topics.Sorted() {
-			if t.Err != nil {
-				return fmt.Errorf("topic %s: %w", t.Topic, t.Err)
-			}
-			if len(args) > 0 || o.internal || !t.IsInternal {
-				names = append(names, t.Topic)
-			}
-		}
-		if len(names) == 0 {
-			return nil
-		}
-		starts, err := admin.ListStartOffsets(ctx, names...)
-		if err != nil {
-			return err
-		}
-		ends, err := admin.ListEndOffsets(ctx, names...)
-		if err != nil {
-			return err
-		}
-		configs, err := admin.DescribeTopicConfigs(ctx, names...)
-		if err != nil && !errors.Is(err, kerr.UnsupportedVersion) {
-			return err
-		}
-		for i, name := range names {
-			var own map[string]string
-			if rc, err := configs.On(name, nil); err == nil {
-				own = ownConfigs(rc.Configs)
-			}
-			d := describe(topics[name], starts, ends, own)
-			if o.output == "json" {
-				if err := json.NewEncoder(out).Encode(d); err != nil {
-					return err
-				}
-				continue
-			}
-			if i > 0 {
-				fmt.Fprintln(out)
-			}
-			if err := d.text(out); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// ownConfigs are those set on the topic itself.
-func ownConfigs(configs []kadm.Config) map[string]string {
-	own := map[string]string{}
-	for _, c := range configs {
-		if c.Source == kmsg.ConfigSourceDynamicTopicConfig {
-			own[c.Key] = c.MaybeValue()
-		}
-	}
-	return own
-}
-
-// topicDescription is what describe prints, and its JSON.
-type topicDescription struct {
-	Topic      string                 `json:"topic"`
-	ID         string                 `json:"id"`
-	Internal   bool                   `json:"internal"`
-	Configs    map[string]string      `json:"configs"`
-	Partitions []partitionDescription `json:"partitions"`
-}
-
-type partitionDescription struct {
-	Partition int32   `json:"partition"`
-	Leader    int32   `json:"leader"`
-	Epoch     int32   `json:"leader_epoch"`
-	Replicas  []int32 `json:"replicas"`
-	ISR       []int32 `json:"isr"`
-	Start     int64   `json:"start_offset"`
-	End       int64   `json:"end_offset"`
-	Error     string  `json:"error,omitempty"`
-}
-
-func describe(t kadm.TopicDetail, starts, ends kadm.ListedOffsets, own map[string]string) topicDescription {
-	d := topicDescription{Topic: t.Topic, ID: t.ID.String(), Internal: t.IsInternal, Configs: own, Partitions: []partitionDescription{}}
-	for _, p := range t.Partitions.Sorted() {
-		pd := partitionDescription{Partition: p.Partition, Leader: p.Leader, Epoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Start: -1, End: -1}
-		s, _ := starts.Lookup(t.Topic, p.Partition)
-		e, _ := ends.Lookup(t.Topic, p.Partition)
-		switch err := errors.Join(p.Err, s.Err, e.Err); err {
-		case nil:
-			pd.Start, pd.End = s.Offset, e.Offset
-		default:
-			pd.Error = oneLine(err.Error())
-		}
-		d.Partitions = append(d.Partitions, pd)
-	}
-	return d
-}
-
-func (d *topicDescription) text(out io.Writer) error {
-	fmt.Fprintf(out, "topic %s, id %s\n", d.Topic, d.ID)
-	for _, k := range slices.Sorted(maps.Keys(d.Configs)) {
-		fmt.Fprintf(out, "  %s=%s\n", k, d.Configs[k])
-	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "PARTITION\tLEADER\tEPOCH\tREPLICAS\tISR\tSTART\tEND\tRECORDS")
-	for _, p := range d.Partitions {
-		records := strconv.FormatInt(p.End-p.Start, 10)
-		if p.Error != "" {
-			records = p.Error
-		}
-		fmt.Fprintf(w, "%d\t%d\t%d\t%s\t%s\t%d\t%d\t%s\n", p.Partition, p.Leader, p.Epoch, numbers(p.Replicas), numbers(p.ISR), p.Start, p.End, records)
-	}
-	return w.Flush()
-}
-
-func numbers(ns []int32) string {
-	text := make([]string, len(ns))
-	for i, n := range ns {
-		text[i] = strconv.Itoa(int(n))
-	}
-	return strings.Join(text, ",")
 }

@@ -159,7 +159,7 @@ func present(ctx context.Context, cl *kgo.Client, r Resource) error {
 // aboutResource explains an error of a resource.
 func aboutResource(what string, r Resource, err error) error {
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return fmt.Errorf("there is no %s", r)
+		return noTopic(r.Name)
 	}
 	return fmt.Errorf("%s %s: %w", what, r, Problem(err))
 }

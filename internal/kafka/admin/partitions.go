@@ -102,7 +102,7 @@ func (l listed) problem(topic string, partition int32) error {
 	}
 	switch {
 	case ok && errors.Is(o.Err, kerr.UnknownTopicOrPartition):
-		return fmt.Errorf("there is no topic %s", topic)
+		return noTopic(topic)
 	case ok && o.Err != nil:
 		return o.Err
 	case !ok && l.failed != nil:

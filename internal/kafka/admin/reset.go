@@ -202,7 +202,7 @@ func existing(ctx context.Context, adm *kadm.Client, what []TopicPartitions) (to
 		d, ok := topics[t.Topic]
 		switch {
 		case !ok, errors.Is(d.Err, kerr.UnknownTopicOrPartition):
-			return nil, fmt.Errorf("there is no topic %s", t.Topic)
+			return nil, noTopic(t.Topic)
 		case d.Err != nil:
 			return nil, fmt.Errorf("topic %s: %w", t.Topic, d.Err)
 		}

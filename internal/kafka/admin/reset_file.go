@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -102,4 +104,49 @@ func WriteOffsets(w io.Writer, changes []Change, withGroup bool) error {
 	}
 	c.Flush()
 	return c.Error()
+}
+
+// ReadRecordOffsets reads which records to delete: the JSON that Kafka's tool takes,
+// {"partitions":[{"topic":"t","partition":0,"offset":7}]}, or lines of
+// topic,partition,offset. Offset -1 is all.
+func ReadRecordOffsets(r io.Reader) (Offsets, error) {
+	text, err := io.ReadAll(io.LimitReader(r, 64<<20))
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		o, err := ReadOffsets(bytes.NewReader(text))
+		if err == nil && len(o.groups()) > 0 {
+			err = errors.New("want lines of topic,partition,offset, without a group")
+		}
+		return o, err
+	}
+	var file struct {
+		Version    int `json:"version"`
+		Partitions []struct {
+			Topic     string `json:"topic"`
+			Partition *int32 `json:"partition"`
+			Offset    *int64 `json:"offset"`
+		} `json:"partitions"`
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return nil, err
+	}
+	topics := map[string]map[int32]int64{}
+	for i, p := range file.Partitions {
+		if p.Topic == "" || p.Partition == nil || *p.Partition < 0 || p.Offset == nil || *p.Offset < -1 {
+			return nil, fmt.Errorf("entry %d: want topic, partition and offset", i+1)
+		}
+		if topics[p.Topic] == nil {
+			topics[p.Topic] = map[int32]int64{}
+		}
+		if _, twice := topics[p.Topic][*p.Partition]; twice {
+			return nil, fmt.Errorf("entry %d: topic %s partition %d for the second time", i+1, p.Topic, *p.Partition)
+		}
+		topics[p.Topic][*p.Partition] = *p.Offset
+	}
+	if len(topics) == 0 {
+		return nil, errors.New("nothing in it")
+	}
+	return Offsets{"": topics}, nil
 }
