@@ -47,6 +47,9 @@ func (a *Appender) Append(records []Record) (dropped, octets uint64) {
 			octets += uint64(len(r.Value))
 		}
 	}
+	if a.p.compressor == nil && len(a.open) > 0 && a.open[0] != nil {
+		a.open[0].sum()
+	}
 	return dropped, octets
 }
 

@@ -269,6 +269,22 @@ func TestRecordSizes(t *testing.T) {
 	}
 }
 
+// TestJoinCRC: the CRC of two pieces is that of the whole, wherever it is cut.
+func TestJoinCRC(t *testing.T) {
+	whole := make([]byte, 1<<20+3)
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range whole {
+		whole[i] = byte(r.Uint32())
+	}
+	want := crc32.Checksum(whole, castagnoli)
+	for _, second := range []int{0, 1, 2, 3, 61, 255, 256, 65535, 65536, 1 << 20, len(whole)} {
+		at := len(whole) - second
+		if got := joinCRC(crc32.Checksum(whole[:at], castagnoli), crc32.Checksum(whole[at:], castagnoli), second); got != want {
+			t.Errorf("%d octets in the second piece: %08x instead of %08x", second, got, want)
+		}
+	}
+}
+
 // TestAppendAllocates: nothing for a record.
 func TestAppendAllocates(t *testing.T) {
 	for _, codec := range []string{"none", "lz4"} {

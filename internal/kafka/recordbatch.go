@@ -51,7 +51,9 @@ type batch struct {
 	baseTime, maxTime int64 // ms since 1970
 	opened            time.Time
 	sealed            time.Time
-	plain             int   // size before compression
+	plain             int // size before compression
+	summed            int // of buf, as far as bodyCRC goes; 0: nothing is
+	bodyCRC           uint32
 	partition         int32 // given by its records' keys; -1: any
 	keyed             bool
 
@@ -149,8 +151,46 @@ func (b *batch) number(by identity, sequence int32) {
 	be.PutUint64(h[posProducerID:], uint64(by.id))
 	be.PutUint16(h[posProducerEpoch:], uint16(by.epoch))
 	be.PutUint32(h[posBaseSequence:], uint32(sequence))
-	be.PutUint32(h[posCRC:], crc32.Checksum(h[posAttributes:], castagnoli))
+	b.sum()
+	crc := crc32.Checksum(h[posAttributes:batchHeader], castagnoli)
+	be.PutUint32(h[posCRC:], joinCRC(crc, b.bodyCRC, len(h)-batchHeader))
 	b.numbered, b.by, b.sequence = true, by, sequence
+}
+
+// sum brings the CRC of the records up to date. It costs least while they are in the
+// cache; the header, which comes first in the batch, has its share when it is known.
+func (b *batch) sum() {
+	from := max(b.summed, batchHeader)
+	b.bodyCRC, b.summed = crc32.Update(b.bodyCRC, castagnoli, b.buf[from:]), len(b.buf)
+}
+
+// joinCRC returns the CRC of two pieces, the second of n octets, from theirs: that of
+// the first goes through n octets of zeros, which is to multiply it by x^8n.
+func joinCRC(first, second uint32, n int) uint32 {
+	for k := 3; n > 0; n, k = n>>1, k+1 {
+		if n&1 != 0 {
+			first = multiplyCRC(powersCRC[k], first)
+		}
+	}
+	return first ^ second
+}
+
+// powersCRC has x^(2^k) modulo Castagnoli's polynomial. The highest bit is that of x^0.
+var powersCRC = func() (powers [3 + 32]uint32) {
+	powers[0] = 1 << 30
+	for k := 1; k < len(powers); k++ {
+		powers[k] = multiplyCRC(powers[k-1], powers[k-1])
+	}
+	return powers
+}()
+
+// multiplyCRC multiplies polynomials modulo Castagnoli's.
+func multiplyCRC(a, b uint32) (product uint32) {
+	for ; a != 0; a <<= 1 {
+		product ^= b & -(a >> 31)
+		b = b>>1 ^ crc32.Castagnoli&-(b&1)
+	}
+	return product
 }
 
 // codec is the compression of a sealed batch.
