@@ -120,6 +120,7 @@ type scratch struct {
 	passed []int  // sets of options data decoded ahead of records
 	// waiting are the data sets that no template describes.
 	waiting []ipfix.Set
+	notes   []byte // nil: nobody wants any
 
 	lists     ipfix.Lists
 	templates ipfix.Templates // of the message's domain
@@ -139,12 +140,13 @@ func (d *Decoder) Decode(dg *flow.Datagram, emit func(*flow.Record) error) error
 	now := dg.Received.UnixNano()
 	s := d.scratches.Get().(*scratch)
 	s.begin(e, now, emit)
+	s.notes = dg.Note
 	s.counts.Datagrams, s.counts.Bytes = 1, uint64(len(dg.Payload))
 	s.mark.received = dg.Received.Unix()
 	var dom *domain
 	var err error
 	if now >= d.hold.due.Load() {
-		err = d.heldDue(now, emit)
+		err = d.heldDue(now, s)
 	}
 	if err == nil {
 		dom, err = d.decode(dg, e, s)
@@ -161,6 +163,7 @@ func (d *Decoder) Decode(dg *flow.Datagram, emit func(*flow.Record) error) error
 			err = stop
 		}
 	}
+	dg.Note = s.notes
 	s.end()
 	d.scratches.Put(s)
 	return err
@@ -179,7 +182,7 @@ func (s *scratch) begin(e *exporter, received int64, emit func(*flow.Record) err
 
 // end forgets what belongs to the datagram.
 func (s *scratch) end() {
-	s.emit, s.mark.sets, s.mark.held = nil, nil, nil
+	s.emit, s.notes, s.mark.sets, s.mark.held = nil, nil, nil, nil
 	clear(s.waiting)
 	s.waiting = s.waiting[:0]
 }

@@ -306,7 +306,7 @@ func (d *Decoder) keep(dg *flow.Datagram, e *exporter, dom *domain, s *scratch) 
 		h := &heldSet{datagram: datagram, e: e, dom: dom, id: set.ID, port: dg.Exporter.Port(), sequence: s.mark.number, received: dg.Received.UnixNano(), export: s.export}
 		if d.hold.keep(h, set.Body) {
 			h.body = set.Body
-			if err := d.decodeHeld(h, s.emit); err != nil {
+			if err := d.decodeHeld(h, s); err != nil {
 				return err
 			}
 		}
@@ -315,8 +315,8 @@ func (d *Decoder) keep(dg *flow.Datagram, e *exporter, dom *domain, s *scratch) 
 }
 
 // release decodes what waits for a template of a domain, which has come, and
-// returns the first error of emit.
-func (d *Decoder) release(dom *domain, id uint16, emit func(*flow.Record) error) error {
+// returns the first error of emit. It comes with the datagram of s.
+func (d *Decoder) release(dom *domain, id uint16, s *scratch) error {
 	if d.hold.sets.Load() == 0 {
 		return nil
 	}
@@ -329,7 +329,7 @@ func (d *Decoder) release(dom *domain, id uint16, emit func(*flow.Record) error)
 		}
 		d.hold.mu.Unlock()
 		for ; h != nil; h = h.next {
-			if err := d.decodeHeld(h, emit); err != nil {
+			if err := d.decodeHeld(h, s); err != nil {
 				return err
 			}
 		}
@@ -339,10 +339,11 @@ func (d *Decoder) release(dom *domain, id uint16, emit func(*flow.Record) error)
 
 // decodeHeld decodes a set that was held, as its datagram would have been. Only
 // an error of emit is returned.
-func (d *Decoder) decodeHeld(h *heldSet, emit func(*flow.Record) error) error {
+func (d *Decoder) decodeHeld(h *heldSet, with *scratch) error {
 	s := d.scratches.Get().(*scratch)
 	defer d.scratches.Put(s)
-	s.begin(h.e, h.received, emit)
+	s.begin(h.e, h.received, with.emit)
+	s.notes = with.notes
 	s.mark = mark{number: h.sequence, received: h.received / 1e9, datagrams: h.export.version == 9, held: h.datagram}
 	s.export = h.export
 	m := message{d: d, e: h.e, dom: h.dom, s: s, x: &s.export, port: h.port, sequence: h.sequence, received: h.received}
@@ -363,6 +364,7 @@ func (d *Decoder) decodeHeld(h *heldSet, emit func(*flow.Record) error) error {
 		s.counts.Malformed[reasonOf(err)]++
 	}
 	d.commit(h.e, h.dom, s)
+	with.notes = s.notes
 	s.end()
 	if stopped {
 		return stop.error
@@ -372,7 +374,7 @@ func (d *Decoder) decodeHeld(h *heldSet, emit func(*flow.Record) error) error {
 
 // heldDue does what is due: gives up what has waited too long, and decodes what
 // has a template that no worker read.
-func (d *Decoder) heldDue(now int64, emit func(*flow.Record) error) error {
+func (d *Decoder) heldDue(now int64, s *scratch) error {
 	q := &d.hold
 	q.mu.Lock()
 	q.expire(now)
@@ -381,7 +383,7 @@ func (d *Decoder) heldDue(now int64, emit func(*flow.Record) error) error {
 	q.schedule()
 	q.mu.Unlock()
 	for _, r := range ready {
-		if err := d.release(r.dom, r.id, emit); err != nil {
+		if err := d.release(r.dom, r.id, s); err != nil {
 			return err
 		}
 	}

@@ -299,7 +299,7 @@ func (m *message) templates(set ipfix.Set) error {
 			return
 		}
 		m.d.define(m.e, m.dom, t, m.port, m.received/1e9)
-		stop = m.d.release(m.dom, t.ID, m.s.emit)
+		stop = m.d.release(m.dom, t.ID, m.s)
 	}
 	var err error
 	switch {

@@ -10,6 +10,7 @@ type mark struct {
 	hasUptime bool
 	hasExport bool
 	datagrams bool // the protocol counts datagrams; false: records
+	kept      bool // for the account of what is kept, where datagrams come batch by batch
 	none      bool // the protocol has no sequence numbers
 	// held is of a set that was held: its datagram has been counted but for that.
 	held *heldDatagram
@@ -72,6 +73,7 @@ func (b *Balance) Sub(o *Balance) {
 // ended may be a datagram of the one before that was under way for long.
 type sequence struct {
 	balance   Balance
+	earlier   Balance // of processes before this one, which the life that goes on began in
 	now, past life
 	room      int // holes that each life may remember now
 }
@@ -84,6 +86,7 @@ type life struct {
 	blind       bool   // behind next may be records that could not be counted
 	blindAt     uint64 // number of the datagram that has them
 	forgotten   uint64 // units unknown that are in holes no longer
+	resumed     uint64 // numbers before it were announced to an earlier process; 0: none
 
 	// Of the datagram with the highest number.
 	uptime uint32
@@ -101,6 +104,7 @@ type hole struct {
 const (
 	windowDatagrams = 1 << 10 // a datagram that comes late, in units
 	windowRecords   = 1 << 14
+	windowKept      = 16      // times as far, where datagrams of several workers come batch by batch
 	maxGap          = 1 << 20 // units that can be lost together
 	rateDatagrams   = 1 << 16 // and as many more for each second of silence
 	rateRecords     = 1 << 20
@@ -117,10 +121,14 @@ const (
 )
 
 func (m *mark) window() uint64 {
+	n := uint64(windowRecords)
 	if m.datagrams {
-		return windowDatagrams
+		n = windowDatagrams
 	}
-	return windowRecords
+	if m.kept {
+		n *= windowKept
+	}
+	return n
 }
 
 func (m *mark) rate() uint64 {
@@ -299,7 +307,7 @@ func (s *sequence) skip(l *life, at, window uint64) {
 		s.balance.Gaps++
 		s.balance.Skipped += n
 	}
-	if i := len(l.holes) - 1; i >= 0 && l.holes[i].to == h.from && l.holes[i].unknown == h.unknown {
+	if i := len(l.holes) - 1; i >= 0 && l.holes[i].to == h.from && l.holes[i].unknown == h.unknown && h.from != l.resumed {
 		l.holes[i].to = at
 		return
 	}
@@ -377,9 +385,14 @@ func (s *sequence) fill(l *life, from, to uint64) (n uint64) {
 		}
 		a, b := max(h.from, from), min(h.to, to)
 		n += b - a
-		if h.unknown {
+		switch {
+		case h.from < l.resumed: // missing in an earlier process, until now
+			s.earlier.Announced -= b - a
+			s.earlier.Skipped -= b - a
+			s.balance.Announced += b - a
+		case h.unknown:
 			s.balance.Unknown -= b - a
-		} else {
+		default:
 			s.balance.Recovered += b - a
 		}
 		switch {
@@ -404,7 +417,7 @@ func (s *sequence) fill(l *life, from, to uint64) (n uint64) {
 func (s *sequence) doubt(l *life, at uint64) {
 	for i := range l.holes {
 		h := &l.holes[i]
-		if h.unknown || at < h.from || at >= h.to {
+		if h.unknown || h.from < l.resumed || at < h.from || at >= h.to {
 			continue
 		}
 		s.balance.Recovered += h.to - at

@@ -204,6 +204,11 @@ func (w *worker) run(ctx context.Context) error {
 	if ws, ok := sink.(flow.WorkerSink); ok {
 		sink = ws.Worker()
 	}
+	noter, noting := sink.(flow.Noter)
+	var note []byte
+	if noting {
+		note = make([]byte, 0, 1<<10)
+	}
 	var sinkErr error
 	var records uint64
 	emit := func(r *flow.Record) error {
@@ -253,8 +258,13 @@ func (w *worker) run(ctx context.Context) error {
 				}
 				d.at = now
 			}
-			dg = flow.Datagram{Exporter: d.from, Received: d.at, Payload: d.payload}
-			if err := w.server.decoder.Decode(&dg, emit); err != nil {
+			dg = flow.Datagram{Exporter: d.from, Received: d.at, Payload: d.payload, Note: note[:0]}
+			err := w.server.decoder.Decode(&dg, emit)
+			if noting {
+				note = dg.Note
+				noter.Note(note)
+			}
+			if err != nil {
 				if sinkErr != nil {
 					_ = w.flush(sink) // as much as can be saved
 					return sinkErr

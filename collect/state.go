@@ -234,7 +234,7 @@ func (d *Decoder) learnState(st *State) bool {
 			}
 		})
 	}
-	dom := d.learntDomain(e, st)
+	dom := d.learntDomain(e, st, domainKey{version: st.Version, id: st.Domain})
 	if dom == nil {
 		return false
 	}
@@ -269,9 +269,8 @@ func (d *Decoder) room(e *exporter, n int64) bool {
 	return !e.gone && e.octets+n <= d.cfg.MaxExporterOctets && d.octets+n <= d.cfg.MaxOctets
 }
 
-// learntDomain finds or makes the domain of a state; nil when there is no room.
-func (d *Decoder) learntDomain(e *exporter, st *State) *domain {
-	key := domainKey{version: st.Version, id: st.Domain}
+// learntDomain finds or makes the domain of a state, by its key; nil when there is no room.
+func (d *Decoder) learntDomain(e *exporter, st *State, key domainKey) *domain {
 	dom := e.domains.Load().get(key)
 	if dom == nil {
 		if e.domains.Load().len() >= d.cfg.MaxDomains || !d.room(e, domainOctets) {

@@ -57,6 +57,9 @@ type Counts struct {
 	TemplatesEvicted, DomainsEvicted, OptionsEvicted uint64 // entries lost to the bounds of tables
 
 	Balance // of sequence numbers
+	// Earlier is what processes before this one had kept of domains that go on: see
+	// [Decoder.Resume].
+	Earlier Balance
 }
 
 // Add adds the counts of o to those of c.
@@ -83,6 +86,7 @@ func (c *Counts) Add(o *Counts) {
 	c.DomainsEvicted += o.DomainsEvicted
 	c.OptionsEvicted += o.OptionsEvicted
 	c.Balance.Add(&o.Balance)
+	c.Earlier.Add(&o.Earlier)
 }
 
 // Sub takes the counts of o, which are part of those of c, away from them.
@@ -109,6 +113,7 @@ func (c *Counts) Sub(o *Counts) {
 	c.DomainsEvicted -= o.DomainsEvicted
 	c.OptionsEvicted -= o.OptionsEvicted
 	c.Balance.Sub(&o.Balance)
+	c.Earlier.Sub(&o.Earlier)
 }
 
 // Held returns how many data sets wait for their templates.
@@ -182,7 +187,7 @@ func (d *Decoder) Stats() DecoderStats { return d.stats(func(*DomainStats) {}) }
 func (d *Decoder) Ledger() (DecoderStats, []DomainStats) {
 	var domains []DomainStats
 	stats := d.stats(func(s *DomainStats) {
-		if s.Datagrams > 0 { // others are known from before the start
+		if s.Datagrams > 0 || s.Earlier.Announced > 0 { // others are known from before the start
 			domains = append(domains, *s)
 		}
 	})
@@ -251,7 +256,7 @@ func (dom *domain) stats(q *hold, exporter netip.Addr, each func(*domain, *Domai
 	dom.mu.Lock()
 	defer dom.mu.Unlock()
 	s := DomainStats{Exporter: exporter, Version: dom.key.version, Domain: dom.key.id, Agent: dom.key.agent, LastSeen: dom.seen, Counts: dom.counts}
-	s.Balance = dom.seq.balance
+	s.Balance, s.Earlier = dom.seq.balance, dom.seq.earlier
 	dom.given(q).addTo(&s.Counts)
 	if dom.parent != nil {
 		s.Port = uint16(dom.port.Load())
@@ -296,9 +301,10 @@ func (d *Decoder) observe(e *exporter, dom *domain, s *scratch) bool {
 	dom.seen = max(dom.seen, s.mark.received)
 	dom.counts.Add(&s.counts)
 	if s.mark.held != nil {
-		d.found(dom, s)
+		d.found(e, dom, s)
 	} else {
 		dom.seq.observe(&s.mark, s.units, s.known)
+		s.note(e, dom, s.mark.number)
 	}
 	if octets, narrow := dom.seq.narrow(); narrow && d.account(e, dom, octets) {
 		dom.seq.widen()
@@ -307,11 +313,13 @@ func (d *Decoder) observe(e *exporter, dom *domain, s *scratch) bool {
 }
 
 // found takes the records of a set that was held. dom.mu is held.
-func (d *Decoder) found(dom *domain, s *scratch) {
+func (d *Decoder) found(e *exporter, dom *domain, s *scratch) {
 	if s.mark.datagrams {
 		return
 	}
-	dom.seq.found(s.mark.number+s.mark.held.units, s.units)
+	number := s.mark.number + s.mark.held.units
+	dom.seq.found(number, s.units)
+	s.note(e, dom, number)
 	s.mark.held.units += s.units
 	given := dom.given(&d.hold)
 	if given.kept-given.expired-given.evicted == dom.counts.HeldDecoded+dom.counts.HeldEvicted {
@@ -374,6 +382,7 @@ func (dom *domain) leave(q *hold, c *Counts) {
 	dom.left = true
 	c.Add(&dom.counts)
 	c.Balance.Add(&dom.seq.balance)
+	c.Earlier.Add(&dom.seq.earlier)
 	dom.given(q).addTo(c)
 	for _, other := range dom.others {
 		other.leave(q, c)

@@ -12,6 +12,9 @@ type Datagram struct {
 	Exporter netip.AddrPort // where it came from; IPv4-mapped addresses are unmapped
 	Received time.Time
 	Payload  []byte
+	// Note, unless it is nil, is what the decoder appends to what the datagram has to
+	// be remembered by, in octets of its own making: see [Noter].
+	Note []byte
 }
 
 // Decoder turns a datagram into records. It calls emit once for each record;
@@ -46,4 +49,13 @@ type Sink interface {
 type WorkerSink interface {
 	Sink
 	Worker() Sink
+}
+
+// Noter is what a handle of a [WorkerSink] can be besides, where records outlive the
+// process. Note ends a datagram: what was written since the call before is of it. The
+// note, which may be empty, is kept if all of these records are, and not otherwise;
+// it is copied.
+type Noter interface {
+	Sink
+	Note(note []byte)
 }

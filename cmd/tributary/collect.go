@@ -166,6 +166,11 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 		return nil, err
 	}
 	var sinks sink.Fanout
+	var kept []*collect.Kept
+	o.sink.notes = func() sink.Notes {
+		kept = append(kept, collect.NewKept())
+		return kept[len(kept)-1]
+	}
 	s.group.Add(daemon.Part{
 		Name: "sinks",
 		Start: func(context.Context) (err error) {
@@ -188,6 +193,9 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 		Start: func(context.Context) (err error) {
 			if *server, err = collect.New(cfg, decoder, sinks); err != nil {
 				return daemon.ListenError(err)
+			}
+			if n := decoder.Resume(kept...); n > 0 {
+				s.log.Info("sequence numbers go on from what was spooled before", "domains", n)
 			}
 			accounts.begin(*server, decoder, sinks)
 			s.registry.MustRegister(collectCollector{*server, decoder})

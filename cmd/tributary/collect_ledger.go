@@ -175,6 +175,11 @@ func (s *ledgerSnapshot) table(w io.Writer) error {
 	}
 	row("total", "", &s.total)
 	fmt.Fprintln(t)
+	if e := &s.total; e.EarlierAnnounced > 0 {
+		line("SPOOLED BEFORE THE START", "ANNOUNCED", "RECEIVED", "MISSING", "%", "REPEATED")
+		line("total", e.EarlierAnnounced, e.EarlierReceived, e.EarlierMissing, percent(e.EarlierMissing, e.EarlierAnnounced), e.EarlierRepeated)
+		fmt.Fprintln(t)
+	}
 	line("SOCKET", "DATAGRAMS", "DECODED", "MALFORMED", "FILTERED", "DROPPED BY THE KERNEL")
 	var all socketRow
 	for i := range s.sockets {

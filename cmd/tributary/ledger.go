@@ -52,6 +52,12 @@ type domainRow struct {
 	Gaps      uint64 `json:"gaps"`
 	Restarts  uint64 `json:"restarts"`
 
+	// Of processes before this one, as far as they are in its spool.
+	EarlierAnnounced uint64 `json:"earlier_announced"`
+	EarlierReceived  uint64 `json:"earlier_received"`
+	EarlierMissing   uint64 `json:"earlier_missing"`
+	EarlierRepeated  uint64 `json:"earlier_repeated"`
+
 	Datagrams uint64 `json:"datagrams"`
 	Malformed uint64 `json:"malformed"`
 	Records   uint64 `json:"records"`
@@ -193,6 +199,7 @@ func unitOf(d *collect.DomainStats) string {
 func (r *domainRow) count(c *collect.Counts) {
 	r.Announced, r.Received, r.Missing, r.Unknown, r.Repeated = c.Announced, c.Received, c.Missing(), c.Unknown, c.Repeated
 	r.Late, r.Gaps, r.Restarts = c.Recovered, c.Gaps, c.Restarts
+	r.EarlierAnnounced, r.EarlierReceived, r.EarlierMissing, r.EarlierRepeated = c.Earlier.Announced, c.Earlier.Received, c.Earlier.Missing(), c.Earlier.Repeated
 	r.Datagrams, r.Malformed, r.Records, r.Options = c.Datagrams, c.AllMalformed(), c.Records, c.Options
 	r.Sets, r.SetsDecoded, r.SetsHeld, r.SetsNoTemplate, r.SetsMalformed = c.Sets, c.SetsDecoded, c.Held(), c.MissingTemplates, c.SetsMalformed
 	r.HeldExpired, r.HeldEvicted, r.HeldDecodedLate = c.HeldExpired, c.HeldEvicted, c.HeldDecoded
@@ -201,7 +208,8 @@ func (r *domainRow) count(c *collect.Counts) {
 
 // sequenceHolds is the balance of what exporters sent.
 func (r *domainRow) sequenceHolds() bool {
-	return r.Announced+r.Repeated == r.Received+r.Missing+r.Unknown
+	return r.Announced+r.Repeated == r.Received+r.Missing+r.Unknown &&
+		r.EarlierAnnounced+r.EarlierRepeated == r.EarlierReceived+r.EarlierMissing
 }
 
 // setsHold is the balance of data sets.

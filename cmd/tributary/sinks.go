@@ -28,11 +28,12 @@ type sinkOptions struct {
 	retention      time.Duration
 	retentionBytes int64
 
-	extras     []string         // names of extra fields that records may have
-	spooling   *sink.Spool      // open, of spool
-	embedded   bool             // there is a broker in the same process
-	properties kafka.Properties // of kafkaConfig
-	without    []string         // of them, those without effect
+	extras     []string          // names of extra fields that records may have
+	spooling   *sink.Spool       // open, of spool
+	notes      func() sink.Notes // see sink.Config
+	embedded   bool              // there is a broker in the same process
+	properties kafka.Properties  // of kafkaConfig
+	without    []string          // of them, those without effect
 }
 
 func defaultSinkOptions(to ...string) sinkOptions {
@@ -148,6 +149,7 @@ func (o *sinkOptions) openSinks(s *service, topic string, stdout io.Writer, dial
 				QueueBytes: o.queueBytes,
 				Block:      o.queueBlock,
 				Spool:      o.spooling,
+				Notes:      o.notes,
 				Stdout:     stdout,
 				Kafka:      kafka.ClientConfig{Version: versionString()},
 				Properties: o.properties,

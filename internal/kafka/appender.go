@@ -15,6 +15,16 @@ type Appender struct {
 	size int      // of the last batch: what memory the next one begins with
 	n    int      // open batches
 	max  int      // of a batch
+
+	// Where notes are taken, batches are handed on together, with the notes of all that
+	// is in them.
+	noting bool
+	inside bool // there are records that belong to the next note
+	lost   bool // one of them was given up
+	due    bool // what is open has waited for long enough, once the note is there
+	waits  bool // Append waits for memory: notes have to wait, too
+	notes  []byte
+	sealed []*batch
 }
 
 // compressBuffer is memory for a batch while it is compressed.
@@ -41,6 +51,7 @@ type Record struct {
 func (a *Appender) Append(records []Record) (dropped, octets uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.inside = true
 	for i := range records {
 		if r := &records[i]; !a.add(r) {
 			dropped += uint64(r.Flows)
@@ -73,6 +84,7 @@ func (a *Appender) add(r *Record) bool {
 		}
 	}
 	ok := a.turn(at, r)
+	a.lost = a.lost || !ok
 	if ok && a.open[at] != nil {
 		a.open[at].partition, a.open[at].keyed = partition, r.Key != nil
 	}
@@ -142,9 +154,14 @@ func (a *Appender) wait(n int64) bool {
 	if p.queue.take(n) {
 		return true
 	}
+	// Until there is room these records have to make do without their note: whoever
+	// counts finds them missing, if the process is killed now.
+	a.handOn()
+	a.waits = true
 	a.mu.Unlock()
 	ok := p.queue.wait(p.ctx, n)
 	a.mu.Lock()
+	a.waits = false
 	if !ok && p.ctx.Err() == nil && p.queue.dropping.CompareAndSwap(false, true) {
 		p.log.Warn("queue is full: flow records are dropped and counted", "to", p.endpoint.String(), "queue_bytes", p.queue.limit)
 	}
@@ -158,7 +175,56 @@ func (p *Producer) recovered() {
 	}
 }
 
-// seal hands an open batch on.
+// Note ends a run of records, which is kept with its note or not at all: the batches
+// that they are in and the notes of all that is in these are stored in one piece, when
+// one of the batches is full or has waited for long enough. One whose records were not
+// all taken has its note dropped.
+func (a *Appender) Note(note []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.noting = true
+	if !a.lost {
+		a.notes = append(a.notes, note...)
+	}
+	a.inside, a.lost = false, false
+	full := a.due || len(a.sealed) > 0
+	for _, b := range a.open {
+		// The next run should find room.
+		full = full || b != nil && len(b.buf) > a.max-a.max/16
+	}
+	if full || a.n == 0 && len(a.notes) > notesAlone {
+		a.sealTogether()
+	}
+}
+
+// notesAlone is how many octets of notes wait for records, if none come.
+const notesAlone = 4 << 10
+
+// sealTogether hands on all that is open, with the notes.
+func (a *Appender) sealTogether() {
+	a.due = false
+	for at, b := range a.open {
+		if b != nil {
+			a.seal(at)
+		}
+	}
+	a.handOn()
+}
+
+// handOn hands sealed batches on that were kept back to be stored together.
+func (a *Appender) handOn() {
+	var notes []byte
+	if a.n == 0 { // otherwise they are of other batches, too
+		notes, a.notes = a.notes, a.notes[:0]
+	}
+	if len(a.sealed) > 0 || len(notes) > 0 {
+		a.p.enqueue(notes, a.sealed...)
+	}
+	clear(a.sealed)
+	a.sealed = a.sealed[:0]
+}
+
+// seal closes an open batch and hands it on, or keeps it back until the note.
 func (a *Appender) seal(at int) {
 	b := a.open[at]
 	a.open[at] = nil
@@ -170,7 +236,11 @@ func (a *Appender) seal(at int) {
 	} else {
 		a.p.compress(b)
 	}
-	a.p.enqueue(b)
+	if a.noting {
+		a.sealed = append(a.sealed, b)
+	} else {
+		a.p.enqueue(nil, b)
+	}
 }
 
 // sealOpened hands batches on that were opened before a time; zero: all. It returns when
@@ -179,16 +249,32 @@ func (a *Appender) sealOpened(before time.Time) (oldest time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.n == 0 {
+		if before.IsZero() {
+			a.handOn()
+		}
 		return oldest
 	}
+	due := false
 	for at, b := range a.open {
 		switch {
 		case b == nil:
 		case before.IsZero() || !b.opened.After(before):
-			a.seal(at)
+			if due = true; !a.noting {
+				a.seal(at)
+				continue
+			}
+			fallthrough
 		case oldest.IsZero() || b.opened.Before(oldest):
 			oldest = b.opened
 		}
+	}
+	switch {
+	case !a.noting || !due:
+	case a.inside && !a.waits && !before.IsZero():
+		a.due = true // it is the note that comes next
+	default:
+		a.sealTogether()
+		oldest = time.Time{}
 	}
 	return oldest
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -277,20 +278,58 @@ func (p *Producer) batchLimit(n int) int {
 	return int(max(1<<(minClass+2), min(int64(p.settings.batchBytes), int64(p.settings.requestBytes), share)))
 }
 
-// enqueue takes a sealed batch.
-func (p *Producer) enqueue(b *batch) {
+// enqueue takes sealed batches. With a spool they are stored in one piece with the notes.
+func (p *Producer) enqueue(notes []byte, batches ...*batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.spool != nil {
-		if !p.store(b) {
-			return
+	if p.spool == nil {
+		for _, b := range batches {
+			p.take(b)
 		}
-		if b.keyed && b.partition < 0 || !p.keep(b) {
-			p.drop(b)
-			p.assign()
-			return
+		return
+	}
+	noted := func(bool) {}
+	if len(notes) > 0 {
+		var err error
+		if noted, err = p.spool.Note(p.places(batches), notes); err != nil {
+			noted = func(bool) {}
 		}
 	}
+	all := true
+	for _, b := range batches {
+		all = p.store(b) && all
+	}
+	noted(all)
+	for _, b := range batches {
+		switch {
+		case b.buf == nil: // there was no room for it
+		case b.keyed && b.partition < 0 || !p.keep(b):
+			p.drop(b)
+			p.assign()
+		default:
+			p.take(b)
+		}
+	}
+}
+
+// places returns where batches will be in the spool.
+func (p *Producer) places(batches []*batch) []Place {
+	places := make([]Place, 0, len(batches))
+	for _, b := range batches {
+		at := slices.IndexFunc(places, func(pl Place) bool { return pl.Lane == b.partition+1 })
+		if at < 0 {
+			at = len(places)
+			_, end := p.spool.Range(b.partition + 1)
+			places = append(places, Place{Lane: b.partition + 1, From: end, To: end})
+		}
+		places[at].To += int64(b.records)
+		places[at].Size += len(b.buf)
+	}
+	return places
+}
+
+// take takes a batch that is in memory.
+func (p *Producer) take(b *batch) {
 	p.pend(1)
 	switch {
 	case b.keyed && b.partition < 0:

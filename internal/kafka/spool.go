@@ -17,6 +17,14 @@ type Spool interface {
 	// Append stores a batch and returns the offset of its first record. It may change
 	// the base offset and the leader epoch in b. [ErrSpoolFull] is no failure.
 	Append(lane int32, b []byte) (offset int64, err error)
+	// Note says where the batches go that are appended next, in one piece with notes
+	// about them: a process that goes on finds either all of that or nothing.
+	// [ErrSpoolFull] means that there is no room for them. The caller calls done, with
+	// whether all batches were stored.
+	Note(places []Place, notes []byte) (done func(ok bool), err error)
+	// Torn returns what was stored of batches that were to be stored in one piece, by
+	// a process that ended before it had done so.
+	Torn() []Place
 	// Read returns the batch that has the record at offset, in memory that alloc
 	// returned for its size; if that is nil, so is the batch.
 	Read(lane int32, offset int64, alloc func(size int) []byte) ([]byte, error)
@@ -37,6 +45,14 @@ type Spool interface {
 	// Intact reports whether the disk has everything that was stored and saved, as
 	// it has unless the machine itself came to a stop.
 	Intact() bool
+}
+
+// Place is where records are in a lane of a spool: from an offset to another one. Size
+// is that of their batches.
+type Place struct {
+	Lane     int32
+	From, To int64
+	Size     int
 }
 
 // ErrSpoolFull means that a batch has no room in the spool.
@@ -384,6 +400,12 @@ func (p *Producer) recover() error {
 		l.loaded = l.done
 		l.skip = slices.Clone(l.above)
 	}
+	torn := p.spool.Torn()
+	for _, pl := range torn { // none of it was sent
+		l := p.lane(pl.Lane)
+		l.decide(pl.From, pl.To)
+		l.loaded, l.skip = l.done, slices.Clone(l.above)
+	}
 	if s.Moving != nil {
 		p.moving = s.Moving
 	}
@@ -447,6 +469,9 @@ func (p *Producer) recover() error {
 		}
 	}
 	p.found.Store(p.spooled.Load())
+	if len(torn) > 0 { // the next process hears nothing of them
+		return p.save()
+	}
 	return nil
 }
 

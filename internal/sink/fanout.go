@@ -26,8 +26,15 @@ func (f Fanout) Worker() flow.Sink {
 		return f[0].Worker()
 	}
 	w := make(fanoutWorker, len(f))
+	var noters []flow.Noter
 	for i, s := range f {
 		w[i] = s.Worker()
+		if n, ok := w[i].(flow.Noter); ok {
+			noters = append(noters, n)
+		}
+	}
+	if len(noters) > 0 {
+		return fanoutNoter{w, noters}
 	}
 	return w
 }
@@ -60,6 +67,18 @@ func (f Fanout) Close() error {
 }
 
 type fanoutWorker []flow.Sink
+
+// fanoutNoter is the handle where some of the sinks keep notes.
+type fanoutNoter struct {
+	fanoutWorker
+	noters []flow.Noter
+}
+
+func (w fanoutNoter) Note(note []byte) {
+	for _, n := range w.noters {
+		n.Note(note)
+	}
+}
 
 // Write writes to every sink: what one of them cannot take is no loss of the
 // others.

@@ -29,6 +29,7 @@ type kafkaSink struct {
 	acked     atomic.Uint64
 	lost      atomic.Uint64 // found no room in the spool
 	folders   []*spoolFolder
+	notes     *notesFile // nil: none are kept
 
 	ensure func(ctx context.Context) error
 	stop   context.CancelFunc
@@ -76,10 +77,22 @@ func (s *kafkaSink) openProducers(k kafka.Endpoint, cfg Config) error {
 	if cfg.QueueBytes/int64(n) < minQueue {
 		return fmt.Errorf("%d producers want a queue of %d MiB at least", n, int64(n)*minQueue>>20)
 	}
-	var names []string
 	if cfg.Spool != nil {
-		names = cfg.Spool.folders(k.Address(), s.topic, n)
+		names := cfg.Spool.folders(k.Address(), s.topic, n)
 		n = len(names)
+		for _, name := range names {
+			f, err := cfg.Spool.openFolder(name, s.Name())
+			if err != nil {
+				return err
+			}
+			s.folders = append(s.folders, f)
+		}
+		if cfg.Notes != nil {
+			var err error
+			if s.notes, err = openNotes(cfg.Notes(), s.folders, cfg.Logger); err != nil {
+				return err
+			}
+		}
 	}
 	for i := range n {
 		pc := kafka.ProducerConfig{
@@ -95,18 +108,16 @@ func (s *kafkaSink) openProducers(k kafka.Endpoint, cfg Config) error {
 			Logger:     cfg.Logger,
 		}
 		if cfg.Spool != nil {
-			f, err := cfg.Spool.openFolder(names[i], s.Name())
-			if err != nil {
-				return err
-			}
-			s.folders = append(s.folders, f)
-			pc.Spool = f
+			pc.Spool = s.folders[i]
 		}
 		p, err := kafka.NewProducer(k, pc)
 		if err != nil {
 			return err
 		}
 		s.producers = append(s.producers, p)
+	}
+	if s.notes != nil {
+		return s.notes.begin()
 	}
 	return nil
 }
@@ -118,6 +129,9 @@ func (s *kafkaSink) closeProducers() error {
 	var errs []error
 	for _, f := range s.folders {
 		errs = append(errs, f.close())
+	}
+	if s.notes != nil {
+		errs = append(errs, s.notes.close())
 	}
 	return errors.Join(errs...)
 }
@@ -245,9 +259,13 @@ func (s *kafkaSink) Worker() flow.Sink {
 	p := s.producers[len(s.workers)%len(s.producers)]
 	w := &kafkaWorker{
 		endpoint: &s.endpoint, to: p.Appender(),
-		buf: make([]byte, 0, handSize), records: make([]kafka.Record, 0, handRecords),
+		buf: make([]byte, 0, handSize), records: make([]kafka.Record, 0, handRecords), packed: packedSize,
 	}
 	s.workers = append(s.workers, w)
+	if s.notes != nil {
+		w.packed = 4 * packedSize // it is less, where datagrams end
+		return &kafkaNoter{kafkaWorker: w}
+	}
 	return w
 }
 
@@ -266,6 +284,8 @@ type kafkaWorker struct {
 	to       *kafka.Appender
 	buf      []byte         // of the records
 	records  []kafka.Record // to be handed on
+	packed   int            // how much several flow records may take in one, at least
+	handed   bool           // something was, since it was asked last
 
 	written, dropped, bytes atomic.Uint64
 }
@@ -278,7 +298,7 @@ func (w *kafkaWorker) Write(r *flow.Record) error {
 		w.buf = e.format.Append(w.buf, r)
 		last.Value = w.buf
 		last.Flows++
-		if len(w.buf) >= packedSize {
+		if len(w.buf) >= w.packed {
 			w.hand()
 		}
 		return nil
@@ -313,7 +333,7 @@ func (w *kafkaWorker) hand() {
 	if dropped > 0 {
 		w.dropped.Add(dropped)
 	}
-	w.buf, w.records = w.buf[:0], w.records[:0]
+	w.buf, w.records, w.handed = w.buf[:0], w.records[:0], true
 }
 
 // Flush hands the last records on.
@@ -323,3 +343,38 @@ func (w *kafkaWorker) Flush(context.Context) error {
 }
 
 func (w *kafkaWorker) Close() error { return w.Flush(context.Background()) }
+
+// kafkaNoter is a worker's handle where records outlive the process.
+type kafkaNoter struct {
+	*kafkaWorker
+	notes []byte // of what is still in buf, and before it
+}
+
+// Note ends a datagram; see [flow.Noter].
+func (w *kafkaNoter) Note(note []byte) {
+	w.notes = append(w.notes, note...)
+	enough := w.handed || len(w.records) == 0
+	if w.endpoint.format == flow.Packed {
+		enough = enough || len(w.buf) >= packedSize
+	} else {
+		enough = enough || len(w.records) >= handRecords/2 || len(w.buf) >= handSize/2
+	}
+	if enough {
+		w.handOn()
+	}
+}
+
+func (w *kafkaNoter) handOn() {
+	w.hand()
+	w.to.Note(w.notes)
+	w.notes, w.handed = w.notes[:0], false
+}
+
+func (w *kafkaNoter) Flush(context.Context) error {
+	if len(w.records) > 0 || len(w.notes) > 0 {
+		w.handOn()
+	}
+	return nil
+}
+
+func (w *kafkaNoter) Close() error { return w.Flush(context.Background()) }

@@ -60,6 +60,7 @@ type Config struct {
 	QueueBytes int64             // bound of what waits for Kafka, encoded size
 	Block      time.Duration     // how long a full queue holds the collector up before records are dropped
 	Spool      *Spool            // where records wait for Kafka; nil: in memory only
+	Notes      func() Notes      // makes the account of what a Kafka's spool keeps; nil: there is none
 	Stdout     io.Writer         // where stdout: writes
 	Kafka      kafka.ClientConfig
 	Properties kafka.Properties // beside those in the URL, which win

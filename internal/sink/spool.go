@@ -116,6 +116,8 @@ type spoolFolder struct {
 	config commitlog.LogConfig
 	logs   []*commitlog.Log
 	intact bool
+	torn   []kafka.Place             // see kafka.Spool
+	notes  atomic.Pointer[notesFile] // nil: none are kept
 
 	states  [2]*os.File
 	number  uint64 // of the last state saved
@@ -142,7 +144,7 @@ func (s *Spool) openFolder(name, destination string) (*spoolFolder, error) {
 	}
 	var err error
 	f.dir, err = commitlog.OpenDir(commitlog.DirConfig{
-		Path: f.path, Defaults: f.config, RetentionInterval: -1, FlushLanes: 1, Logger: s.log,
+		Path: f.path, FS: notesFS{commitlog.OSFS(), f}, Defaults: f.config, RetentionInterval: -1, FlushLanes: 1, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err
@@ -269,6 +271,23 @@ func (f *spoolFolder) Append(lane int32, b []byte) (int64, error) {
 	}
 	return info.BaseOffset, nil
 }
+
+func (f *spoolFolder) Note(places []kafka.Place, notes []byte) (done func(ok bool), err error) {
+	n := f.notes.Load()
+	if n == nil {
+		return func(bool) {}, nil
+	}
+	size := int64(0)
+	for _, pl := range places {
+		size += int64(pl.Size)
+	}
+	if f.spool.used.Load()+size > f.spool.limit {
+		return nil, kafka.ErrSpoolFull
+	}
+	return n.note(f, places, notes)
+}
+
+func (f *spoolFolder) Torn() []kafka.Place { return f.torn }
 
 // read finds the batch that has an offset. The span is released by the caller.
 func (f *spoolFolder) read(lane int32, offset int64) (commitlog.Span, error) {

@@ -1,0 +1,301 @@
+package collect
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"sync"
+)
+
+// Kept is an account of the datagrams whose records outlive the process. It follows
+// the sequence numbers of each domain like a [Decoder] does, but gets to know of a
+// datagram when its records are stored, by the note that the decoder made. What it
+// returns to be stored with them lets another process go on: see [Decoder.Resume].
+//
+// It may be used by several goroutines at once, though what an Undo takes back is
+// the last Add of any of them.
+type Kept struct {
+	mu      sync.Mutex
+	domains map[keptKey]*keptDomain
+	holes   int // remembered by all of them
+	// last are the domains that the last Add has changed.
+	last []keptChange
+}
+
+type keptDomain struct{ seq sequence }
+
+type keptChange struct {
+	key    keptKey
+	domain *keptDomain
+	before sequence
+}
+
+// How much an account remembers. The longest silent domains give way.
+const (
+	maxKept      = 1 << 16
+	maxKeptHoles = 1 << 20
+)
+
+// NewKept returns an account of nothing.
+func NewKept() *Kept { return &Kept{domains: map[keptKey]*keptDomain{}} }
+
+// Add adds datagrams by their notes, one after the other. It returns what has to be
+// stored with their records: Restore takes it, and all that was returned before, in
+// order. What is no note ends it.
+func (k *Kept) Add(notes []byte) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.last = k.last[:0]
+	touched := map[keptKey]*keptDomain{}
+	for ; len(notes) >= noteSize; notes = notes[noteSize:] {
+		key, m, units, known, found := readNote(notes)
+		dom := touched[key]
+		if dom == nil {
+			dom = k.domain(key)
+			touched[key] = dom
+			k.last = append(k.last, keptChange{key, dom, dom.seq.clone()})
+		}
+		k.holes -= dom.seq.remembered()
+		if dom.seq.room = maxHoles; k.holes > maxKeptHoles {
+			dom.seq.room = minHoles
+		}
+		if found {
+			dom.seq.found(m.number, units)
+		} else {
+			dom.seq.observe(&m, units, known)
+		}
+		k.holes += dom.seq.remembered()
+	}
+	return k.encode(k.last)
+}
+
+// Undo takes the last Add back, whose records were not stored after all. It returns
+// what has to be stored instead.
+func (k *Kept) Undo() []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range k.last {
+		k.holes += c.before.remembered() - c.domain.seq.remembered()
+		c.domain.seq = c.before
+	}
+	b := k.encode(k.last)
+	k.last = nil
+	return b
+}
+
+// All returns what Restore needs of everything that was added so far.
+func (k *Kept) All() []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := make([]keptChange, 0, len(k.domains))
+	for key, dom := range k.domains {
+		all = append(all, keptChange{key: key, domain: dom})
+	}
+	return k.encode(all)
+}
+
+// domain finds or makes a domain. k.mu is held.
+func (k *Kept) domain(key keptKey) *keptDomain {
+	dom := k.domains[key]
+	if dom == nil {
+		if len(k.domains) >= maxKept {
+			k.forget()
+		}
+		dom = &keptDomain{}
+		k.domains[key] = dom
+	}
+	return dom
+}
+
+// forget drops the longest silent sixteenth of the domains.
+func (k *Kept) forget() {
+	seen := make([]int64, 0, len(k.domains))
+	for _, dom := range k.domains {
+		seen = append(seen, dom.seq.now.seen)
+	}
+	slices.Sort(seen)
+	before := seen[len(seen)/16]
+	left := len(seen)/16 + 1
+	for key, dom := range k.domains {
+		if dom.seq.now.seen <= before && left > 0 {
+			left--
+			k.holes -= dom.seq.remembered()
+			delete(k.domains, key)
+		}
+	}
+}
+
+// remembered returns how many holes a sequence remembers.
+func (s *sequence) remembered() int { return len(s.now.holes) + len(s.past.holes) }
+
+func (s *sequence) clone() sequence {
+	c := *s
+	c.now.holes, c.past.holes = slices.Clone(s.now.holes), slices.Clone(s.past.holes)
+	return c
+}
+
+// Layout of the state of a domain behind its key: the life that goes on, the balance,
+// and the holes. One that has no life is to be forgotten.
+const keptSize = keptKeySize + 8 + 8 + 4 + 8 + 8 + 8*8 + 2
+
+// encode returns the state of domains, as it is now. What is unknown is missing once
+// nobody waits for its template any more, so it is stored as that.
+func (k *Kept) encode(list []keptChange) []byte {
+	be := binary.BigEndian
+	b := make([]byte, 0, len(list)*keptSize)
+	for _, c := range list {
+		l, n := &c.domain.seq.now, &c.domain.seq.balance
+		b = c.key.append(b)
+		b = be.AppendUint64(b, l.first)
+		b = be.AppendUint64(b, l.next)
+		b = be.AppendUint32(b, l.uptime)
+		b = be.AppendUint64(b, uint64(l.export))
+		b = be.AppendUint64(b, uint64(l.seen))
+		for _, v := range [8]uint64{n.Announced, n.Received, n.Repeated, n.Skipped + n.Unknown, n.Recovered, 0, n.Gaps, n.Restarts} {
+			b = be.AppendUint64(b, v)
+		}
+		b = be.AppendUint16(b, uint16(len(l.holes)))
+		for _, h := range l.holes {
+			b = be.AppendUint64(b, h.from)
+			b = be.AppendUint64(b, h.to)
+		}
+	}
+	return b
+}
+
+// Restore takes what Add, Undo or All of another process returned.
+func (k *Kept) Restore(states []byte) error {
+	be := binary.BigEndian
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(states) > 0 {
+		if len(states) < keptSize {
+			return ErrNote
+		}
+		key := readKeptKey(states)
+		b := states[keptKeySize:]
+		l := life{first: be.Uint64(b), next: be.Uint64(b[8:]), uptime: be.Uint32(b[16:]), export: int64(be.Uint64(b[20:])), seen: int64(be.Uint64(b[28:]))}
+		var v [8]uint64
+		for i := range v {
+			v[i] = be.Uint64(b[36+8*i:])
+		}
+		n := Balance{Announced: v[0], Received: v[1], Repeated: v[2], Skipped: v[3], Recovered: v[4], Unknown: v[5], Gaps: v[6], Restarts: v[7]}
+		holes := int(be.Uint16(b[100:]))
+		states = states[keptSize:]
+		if l.next == 0 && holes == 0 {
+			if dom := k.domains[key]; dom != nil {
+				k.holes -= dom.seq.remembered()
+				delete(k.domains, key)
+			}
+			continue
+		}
+		if len(states) < 16*holes || l.next < l.first || !n.Holds() || !key.exporter.IsValid() {
+			return ErrNote
+		}
+		for at := l.first; holes > 0; holes-- {
+			h := hole{from: be.Uint64(states), to: be.Uint64(states[8:])}
+			if h.from < at || h.to <= h.from || h.to > l.next {
+				return ErrNote
+			}
+			at = h.to
+			l.holes = append(l.holes, h)
+			states = states[16:]
+		}
+		dom := k.domain(key)
+		k.holes += len(l.holes) - dom.seq.remembered()
+		dom.seq = sequence{balance: n, now: l}
+	}
+	return nil
+}
+
+// Resume makes a decoder that has decoded nothing yet go on where other processes ended,
+// by the accounts of what they kept: of each domain by the one that has least, so that
+// what any of them lacks is missing. An account that ended long before another one is of
+// no use any more. The numbers between those kept last and the first that come now are
+// missing, unless the exporter has started again. It returns how many domains it has
+// taken over; what there is no room for begins anew. The accounts go on alike.
+func (d *Decoder) Resume(accounts ...*Kept) (resumed int) {
+	newest := int64(0)
+	for _, k := range accounts {
+		newest = max(newest, k.seen())
+	}
+	least := map[keptKey]sequence{}
+	for _, k := range accounts {
+		if k.seen() < newest-resumeSeconds {
+			continue
+		}
+		k.mu.Lock()
+		for key, dom := range k.domains {
+			if had, ok := least[key]; !ok || dom.seq.less(&had) {
+				least[key] = dom.seq.clone()
+			}
+		}
+		k.mu.Unlock()
+	}
+	for key, seq := range least {
+		if d.resume(key, &seq) {
+			resumed++
+		}
+	}
+	for _, k := range accounts {
+		k.mu.Lock()
+		k.domains, k.holes = make(map[keptKey]*keptDomain, len(least)), 0
+		for key, seq := range least {
+			k.domains[key] = &keptDomain{seq.clone()}
+			k.holes += seq.remembered()
+		}
+		k.mu.Unlock()
+	}
+	return resumed
+}
+
+// resumeSeconds is how much longer than another one an account can have gone on.
+const resumeSeconds = 600
+
+// seen returns when the last datagram came, in seconds since the epoch.
+func (k *Kept) seen() (last int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, dom := range k.domains {
+		last = max(last, dom.seq.now.seen)
+	}
+	return last
+}
+
+// less reports whether a sequence has less than another one of the same domain.
+func (s *sequence) less(o *sequence) bool {
+	return cmp.Or(cmp.Compare(s.balance.Received-s.balance.Repeated, o.balance.Received-o.balance.Repeated), cmp.Compare(s.now.next, o.now.next)) < 0
+}
+
+func (d *Decoder) resume(key keptKey, seq *sequence) bool {
+	e := d.exporters.Load().get(key.exporter)
+	st := State{StateKey: StateKey{Exporter: key.exporter, Port: key.port}, Time: seq.now.seen}
+	if e == nil {
+		if e = d.addLearnt(&st); e == nil {
+			return false
+		}
+	}
+	dom := d.learntDomain(e, &st, key.domain)
+	if dom == nil {
+		return false
+	}
+	dom.mu.Lock()
+	defer dom.mu.Unlock()
+	if dom.seq.now.started() {
+		return false
+	}
+	holes := seq.now.holes
+	if n := int64(len(holes)) * holeOctets * 2; len(holes) > minHoles && (!d.room(e, n) || !d.account(e, dom, n)) {
+		holes = holes[len(holes)-minHoles:]
+	}
+	l := seq.now
+	dom.seq.earlier = seq.balance
+	dom.seq.earlier.Skipped += seq.balance.Unknown
+	dom.seq.earlier.Unknown = 0
+	dom.seq.now = life{first: l.first, next: l.next, resumed: l.next, uptime: l.uptime, export: l.export, seen: l.seen}
+	for _, h := range holes {
+		dom.seq.now.holes = append(dom.seq.now.holes, hole{from: h.from, to: h.to})
+	}
+	dom.seq.room = max(minHoles, len(holes))
+	return true
+}
