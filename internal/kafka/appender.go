@@ -19,6 +19,7 @@ type Appender struct {
 	// Where notes are taken, batches are handed on together, with the notes of all that
 	// is in them.
 	noting bool
+	known  int32 // number of partitions, since the last note
 	inside bool // there are records that belong to the next note
 	lost   bool // one of them was given up
 	due    bool // what is open has waited for long enough, once the note is there
@@ -68,7 +69,11 @@ func (a *Appender) Append(records []Record) (dropped, octets uint64) {
 func (a *Appender) add(r *Record) bool {
 	at, partition := 0, int32(-1)
 	if r.Key != nil {
-		if n := a.p.known.Load(); n > 0 {
+		n := a.known
+		if !a.noting {
+			n = a.p.known.Load()
+		}
+		if n > 0 {
 			partition = keyPartition(r.Key, int(n))
 			at = int(partition) + 1
 		}
@@ -192,9 +197,13 @@ func (a *Appender) Note(note []byte) {
 		// The next run should find room.
 		full = full || b != nil && len(b.buf) > a.max-a.max/16
 	}
+	// What was made before partitions were known has to be spread before what comes now.
+	known := a.p.known.Load()
+	full = full || a.known == 0 && known > 0 && a.n > 0
 	if full || a.n == 0 && len(a.notes) > notesAlone {
 		a.sealTogether()
 	}
+	a.known = known
 }
 
 // notesAlone is how many octets of notes wait for records, if none come.
