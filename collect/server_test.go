@@ -218,6 +218,29 @@ func TestServerStopDrains(t *testing.T) {
 	}
 }
 
+// echo is a decoder that sends two datagrams for each that it gets.
+type echo struct{ to *net.UDPConn }
+
+func (e *echo) Decode(d *flow.Datagram, _ func(*flow.Record) error) error {
+	for range 2 {
+		_, _ = e.to.Write(d.Payload) // the last ones find nobody
+	}
+	return nil
+}
+
+// TestServerStopsUnderLoad: a server stops though more comes all the time than it can take.
+func TestServerStopsUnderLoad(t *testing.T) {
+	decoder := &echo{}
+	s := newServer(t, collect.Config{Workers: 1}, decoder, &list{})
+	decoder.to = dial(t, "", s.Addrs()[0])
+	stop := run(t, s)
+	send(t, decoder.to, "again")
+	eventually(t, "the socket is never empty", func() bool { return total(s).Datagrams > 1000 })
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestServerFlushesWhenNothingWaits: also after a read that brought as much as it
 // could.
 func TestServerFlushesWhenNothingWaits(t *testing.T) {

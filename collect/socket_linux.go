@@ -162,7 +162,7 @@ func (s *socket) receive() (int, error) {
 	for {
 		flags := uintptr(unix.MSG_WAITFORONE)
 		if s.stopping.Load() {
-			if !s.until.IsZero() && time.Now().After(s.until) {
+			if s.until.IsZero() || time.Now().After(s.until) {
 				return 0, os.ErrDeadlineExceeded
 			}
 			flags = unix.MSG_DONTWAIT
