@@ -50,7 +50,7 @@ func (c *rawConn) silent(what string) {
 	if n, err := c.Read(b[:]); n != 0 || !isTimeout(err) {
 		c.t.Fatalf("%s is answered before the disk has it: %v", what, err)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(2 * time.Minute))
 }
 
 // TestFlush holds the disk back and looks at who waits for it and who does not.

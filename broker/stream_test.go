@@ -207,7 +207,7 @@ func TestStreamCutShort(t *testing.T) {
 // it has sent.
 func TestSlowStream(t *testing.T) {
 	cfg := testConfig(t)
-	cfg.FrameTimeout = 300 * time.Millisecond
+	cfg.FrameTimeout = 2 * time.Second
 	b := open(t, cfg)
 	makeTopic(t, b, "flows")
 	c := rawDial(t, b)

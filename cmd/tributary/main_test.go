@@ -30,7 +30,7 @@ func TestScript(t *testing.T) {
 }
 
 // patience is how long scripts wait for what must come.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // await FILE... waits until the files are there.
 func await(ts *testscript.TestScript, neg bool, args []string) {

@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long tests wait for what must come.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // eventually waits until f is true.
 func eventually(t *testing.T, what string, f func() bool) {
