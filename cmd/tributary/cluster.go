@@ -51,6 +51,11 @@ func outputVar(fs *pflag.FlagSet, p *string, prefix string) {
 	enumVar(fs, p, prefix+"output", []string{"text", "json"}, "how to print: a table, or a JSON object a line")
 }
 
+// outputKafkaVar is outputVar with the form of one of Kafka's scripts besides.
+func outputKafkaVar(fs *pflag.FlagSet, p *string, prefix, script string) {
+	enumVar(fs, p, prefix+"output", []string{"text", "json", "kafka"}, "how to print: a table, a JSON object a line, or as "+script+" does")
+}
+
 // table prints rows aligned under a head, or as JSON, an object a line.
 func table(out io.Writer, output, head string, rows func(row func(v any, cells ...any) error) error) error {
 	if output == "json" {

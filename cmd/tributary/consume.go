@@ -53,7 +53,7 @@ func (o *consumeOptions) register(fs *pflag.FlagSet, prefix string) {
 	boolVar(fs, &o.exitAtEnd, prefix+"exit-at-end", "end where the partitions ended when the command began")
 	enumVar(fs, &o.isolation, prefix+"isolation", []string{"", "read_uncommitted", "read_committed"}, "whether to see records of open and aborted transactions (default read_uncommitted)")
 	boolVar(fs, &o.decode, prefix+"decode", "print flow records and counter samples as JSON, whatever format they are in")
-	enumVar(fs, &o.output, prefix+"output", []string{"text", "json"}, "how to print: what --print says, or a JSON object a line with all there is")
+	enumVar(fs, &o.output, prefix+"output", []string{"text", "json", "kafka"}, "how to print: what --print says, a JSON object a line with all there is, or what --print says as kafka-console-consumer.sh does")
 	textVar(fs, &o.print, prefix+"print", "list", checkPrint, "what to print of a record: "+strings.Join(printable, ", "))
 	stringVar(fs, &o.keySep, prefix+"key-separator", "what parts the printed pieces; \\t is a tab")
 	textVar(fs, &o.delimiter, prefix+"delimiter", "text", checkDelimiter, "what ends a printed record; \\n, \\t and \\0 are understood")
@@ -158,7 +158,11 @@ elsewhere.`,
 		defer stop()
 		out := bufio.NewWriterSize(c.OutOrStdout(), 64<<10)
 		p := newPrinter(o, out)
-		return o.kafka.endpoint.Explain(consume(ctx, c, o, args, p))
+		err := consume(ctx, c, o, args, p)
+		if o.output == "kafka" {
+			fmt.Fprintf(c.ErrOrStderr(), "Processed a total of %d messages\n", p.records)
+		}
+		return o.kafka.endpoint.Explain(err)
 	})
 }
 
@@ -373,7 +377,7 @@ func poll(ctx context.Context, cl *kgo.Client, o *consumeOptions, p *printer, en
 			return nil
 		}
 		if o.timeout > 0 && time.Since(last) >= o.timeout {
-			if o.maxMessages > 0 {
+			if o.maxMessages > 0 && o.output != "kafka" {
 				return fmt.Errorf("nothing came for %s; %d of %d records were printed", formatDuration(o.timeout), printed, o.maxMessages)
 			}
 			return nil

@@ -16,6 +16,8 @@ import (
 type printer struct {
 	out       *bufio.Writer
 	json      bool
+	kafka     bool // names stand before some pieces, as Kafka prints them
+	records   int64
 	decode    bool
 	parts     []string
 	separator string
@@ -26,7 +28,7 @@ type printer struct {
 
 func newPrinter(o *consumeOptions, out *bufio.Writer) *printer {
 	p := &printer{
-		out: out, json: o.output == "json", decode: o.decode,
+		out: out, json: o.output == "json", kafka: o.output == "kafka", decode: o.decode,
 		separator: delimiters.Replace(o.keySep), delimiter: delimiters.Replace(o.delimiter)[0],
 	}
 	for part := range strings.SplitSeq(o.print, ",") {
@@ -40,6 +42,7 @@ func (p *printer) flush() error { return p.out.Flush() }
 // record prints one record; with --decode and several flow records in it, each on
 // a line of its own. A value that is no flow record is printed as it is.
 func (p *printer) record(r *kgo.Record) error {
+	p.records++
 	decoded := false
 	p.value = p.value[:0]
 	if p.decode && r.Value != nil {
@@ -64,6 +67,13 @@ func (p *printer) line(r *kgo.Record, value []byte) error {
 	for i, part := range p.parts {
 		if i > 0 {
 			b = append(b, p.separator...)
+		}
+		switch part {
+		case "timestamp", "partition", "offset", "headers":
+			if p.kafka {
+				b = appendAsKafka(b, r, part)
+				continue
+			}
 		}
 		switch part {
 		case "topic":
@@ -92,6 +102,32 @@ func (p *printer) line(r *kgo.Record, value []byte) error {
 	p.buf = b
 	_, err := p.out.Write(b)
 	return err
+}
+
+// appendAsKafka appends a piece of a record as Kafka's DefaultMessageFormatter prints it.
+func appendAsKafka(b []byte, r *kgo.Record, part string) []byte {
+	switch part {
+	case "timestamp":
+		kind := "CreateTime:"
+		if r.Attrs.TimestampType() == 1 {
+			kind = "LogAppendTime:"
+		}
+		return strconv.AppendInt(append(b, kind...), r.Timestamp.UnixMilli(), 10)
+	case "partition":
+		return strconv.AppendInt(append(b, "Partition:"...), int64(r.Partition), 10)
+	case "offset":
+		return strconv.AppendInt(append(b, "Offset:"...), r.Offset, 10)
+	}
+	if len(r.Headers) == 0 {
+		return append(b, "NO_HEADERS"...)
+	}
+	for i, h := range r.Headers {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendOrNull(append(append(b, h.Key...), ':'), h.Value)
+	}
+	return b
 }
 
 func appendOrNull(b, v []byte) []byte {

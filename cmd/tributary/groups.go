@@ -40,7 +40,7 @@ type groupsListOptions struct {
 }
 
 func (o *groupsListOptions) register(fs *pflag.FlagSet, prefix string) {
-	outputVar(fs, &o.output, prefix)
+	outputKafkaVar(fs, &o.output, prefix, "kafka-consumer-groups.sh")
 	listVar(fs, &o.states, prefix+"state", "state", oneOf(groupStates...), "only groups in this state (repeatable): "+strings.Join(groupStates, ", "))
 	listVar(fs, &o.types, prefix+"type", "type", oneOf("classic", "consumer", "share", "streams"), "only groups of this type (repeatable): classic, consumer, share, streams")
 }
@@ -75,6 +75,14 @@ func newGroupsList(k *kafkaOptions) *cobra.Command {
 		groups, err := admin.ListGroups(ctx, cl, o.types, o.states)
 		if err != nil {
 			return err
+		}
+		if o.output == "kafka" {
+			for _, g := range groups {
+				if re.MatchString(g.Group) {
+					fmt.Fprintln(out, g.Group)
+				}
+			}
+			return nil
 		}
 		return table(out, o.output, "GROUP\tTYPE\tPROTOCOL\tSTATE\tCOORDINATOR", func(row func(v any, cells ...any) error) error {
 			for _, g := range groups {

@@ -21,13 +21,27 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tributary-net/tributary/internal/kafkascripts"
 )
 
 func main() {
 	// A reader that goes away (consume | head) is seen as an error of the write,
 	// so that a consumer leaves its group before the program ends.
 	signal.Ignore(syscall.SIGPIPE)
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(as(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// as runs what the program is called as: itself, one of Kafka's scripts, or a server that one of these left in the
+// background.
+func as(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if name, ok := kafkascripts.Name(argv[0]); ok {
+		return runScript(ctx, name, argv[0], argv[1:], stdin, stdout, stderr)
+	}
+	if argv[0] == serverAgain {
+		return serve(ctx, argv[1:], stdin, stdout, stderr)
+	}
+	return run(ctx, argv[1:], stdin, stdout, stderr)
 }
 
 // run is the whole program; it returns the exit code.
@@ -81,6 +95,7 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 	add("kafka", newTopics())
 	add("kafka", newProduce())
 	add("kafka", newConsume())
+	add("kafka", newCluster())
 	add("kafka", newBench())
 	add("kafka", newGroups())
 	add("kafka", newConfigs())
@@ -90,6 +105,7 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 	add("file", newDecode())
 	add("file", newReplay())
 	add("file", newDumpLog())
+	add("kafka", newKafkaTools())
 	root.AddCommand(newVersion())
 	root.AddCommand(newReference())
 	root.InitDefaultHelpCmd()

@@ -9,10 +9,17 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+
+	"github.com/tributary-net/tributary/internal/daemon"
+	"github.com/tributary-net/tributary/internal/kafkascripts"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tributary": main})
+	commands := map[string]func(){"tributary": main, serverAgain: main}
+	for _, name := range kafkascripts.Names() {
+		commands[name] = main // by the links of kafka-tools
+	}
+	testscript.Main(m, commands)
 }
 
 // TestScript runs the scripts in testdata/script, each with the real binary in a
@@ -22,6 +29,12 @@ func TestScript(t *testing.T) {
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			// A server that a script left in the background does not outlive it.
+			e.Setenv("XDG_RUNTIME_DIR", filepath.Join(e.WorkDir, "run"))
+			e.Defer(func() { _, _ = daemon.Terminate(filepath.Join(e.WorkDir, "run", "tributary-servers")) })
+			return os.Mkdir(filepath.Join(e.WorkDir, "run"), 0o700)
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"await":   await,
 			"envfile": envFile,

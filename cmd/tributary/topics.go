@@ -28,7 +28,7 @@ func newTopics() *cobra.Command {
   tributary topics create flows --partitions 8 --set retention.ms=86400000`,
 	}
 	k := clusterParent(c)
-	c.AddCommand(newTopicsList(k), newTopicsCreate(k), newTopicsDescribe(k), newTopicsAlter(k), newTopicsDelete(k), newTopicsDeleteRecords(k))
+	c.AddCommand(newTopicsList(k), newTopicsCreate(k), newTopicsDescribe(k), newTopicsAlter(k), newTopicsDelete(k), newTopicsDeleteRecords(k), newTopicsOffsets(k))
 	return c
 }
 
@@ -57,6 +57,8 @@ func (o *topicOptions) register(fs *pflag.FlagSet, prefix string) {
 		switch t {
 		case "output":
 			outputVar(fs, &o.output, prefix)
+		case "output-kafka":
+			outputKafkaVar(fs, &o.output, prefix, "kafka-topics.sh")
 		case "internal":
 			boolVar(fs, &o.internal, prefix+"internal", "show the cluster's own topics too")
 		case "partitions":
@@ -108,7 +110,7 @@ func pairs(list []string) map[string]string {
 }
 
 func newTopicsList(k *kafkaOptions) *cobra.Command {
-	o := &topicOptions{kafka: k, output: "text", takes: "output internal"}
+	o := &topicOptions{kafka: k, output: "text", takes: "output-kafka internal"}
 	return clusterCommand(&cobra.Command{
 		Use:   "list [REGULAR EXPRESSION]",
 		Short: "List topics",
@@ -127,6 +129,14 @@ func newTopicsList(k *kafkaOptions) *cobra.Command {
 		topics, err := kadm.NewClient(cl).ListTopicsWithInternal(ctx)
 		if err != nil {
 			return err
+		}
+		if o.output == "kafka" {
+			for _, t := range topics.Sorted() {
+				if (o.internal || !t.IsInternal) && matches(t.Topic) {
+					fmt.Fprintln(out, t.Topic)
+				}
+			}
+			return nil
 		}
 		return table(out, o.output, "TOPIC\tPARTITIONS\tREPLICAS", func(row func(v any, cells ...any) error) error {
 			for _, t := range topics.Sorted() {

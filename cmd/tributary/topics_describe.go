@@ -18,7 +18,7 @@ import (
 )
 
 func newTopicsDescribe(k *kafkaOptions) *cobra.Command {
-	o := &topicOptions{kafka: k, output: "text", takes: "output internal if-exists views"}
+	o := &topicOptions{kafka: k, output: "text", takes: "output-kafka internal if-exists views"}
 	return clusterCommand(&cobra.Command{
 		Use:   "describe [TOPIC...]",
 		Short: "Show partitions, offsets and configuration of topics",
@@ -46,6 +46,12 @@ several of the views of partitions it shows those that any of them shows.`,
 		for i := range topics {
 			t := &topics[i]
 			if o.overrides && len(t.Configs) == 0 || len(views) > 0 && !t.Keep(views...) {
+				continue
+			}
+			if o.output == "kafka" {
+				if err := admin.WriteTopicAsKafka(out, t, len(views) > 0); err != nil {
+					return err
+				}
 				continue
 			}
 			if o.output == "json" {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
-	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 func now() time.Time { return time.Now() }
@@ -63,7 +62,7 @@ func TestRetention(t *testing.T) {
 		{"compacted", commitlog.LogConfig{RetentionBytes: 1, RetentionAge: hour, Compact: true}, all(99 * hour), 0, "0 2 4 6 8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := memfs.New()
+			m := newMemFS()
 			cfg := commitlog.DirConfig{Path: "data", FS: m}
 			d := open(t, cfg)
 			l := fill(t, d, "t", 10, c.cfg, c.stamp)
@@ -79,7 +78,7 @@ func TestRetention(t *testing.T) {
 				if _, err := l.Read(first-1, 10, commitlog.ReadOptions{}); !errors.Is(err, commitlog.ErrOffsetOutOfRange) {
 					t.Errorf("read below the start: %v", err)
 				}
-				if m.Contents("data/t-0/00000000000000000000.log") != nil || m.Contents("data/t-0/00000000000000000000.log.deleted") != nil {
+				if m.contents("data/t-0/00000000000000000000.log") != nil || m.contents("data/t-0/00000000000000000000.log.deleted") != nil {
 					t.Error("files are still there")
 				}
 			}
@@ -118,7 +117,7 @@ func TestSegmentAge(t *testing.T) {
 }
 
 func TestDeleteBefore(t *testing.T) {
-	m := memfs.New()
+	m := newMemFS()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	l := fill(t, d, "t", 10, commitlog.LogConfig{}, func(int) time.Time { return now() })
@@ -145,7 +144,7 @@ func TestDeleteBefore(t *testing.T) {
 // What a reader has in its hands stays readable, whatever becomes of the log, and is closed after.
 func TestSpanOutlivesSegment(t *testing.T) {
 	for _, how := range []string{"retention", "delete", "close"} {
-		m := memfs.New()
+		m := newMemFS()
 		d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 		l := fill(t, d, "t", 4, commitlog.LogConfig{RetentionBytes: 1}, func(int) time.Time { return now() })
 		span, err := l.Read(0, 1<<20, commitlog.ReadOptions{})
@@ -180,23 +179,23 @@ func TestSpanOutlivesSegment(t *testing.T) {
 			if err := d.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if m.Opens != 0 {
-				t.Errorf("%s: %d files open", how, m.Opens)
+			if m.opens != 0 {
+				t.Errorf("%s: %d files open", how, m.opens)
 			}
 		}
 	}
 }
 
 func TestFileDeleteDelay(t *testing.T) {
-	m := memfs.New()
+	m := newMemFS()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m, FileDeleteDelay: time.Hour})
 	fill(t, d, "t", 4, commitlog.LogConfig{RetentionBytes: 1}, func(int) time.Time { return now() })
 	d.EnforceRetention(now())
-	if m.Contents("data/t-0/00000000000000000000.log.deleted") == nil {
+	if m.contents("data/t-0/00000000000000000000.log.deleted") == nil {
 		t.Error("removed at once")
 	}
 	d.Close()
-	if m.Contents("data/t-0/00000000000000000000.log.deleted") != nil {
+	if m.contents("data/t-0/00000000000000000000.log.deleted") != nil {
 		t.Error("left behind")
 	}
 }

@@ -5,13 +5,12 @@ import (
 	"testing"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
-	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 func TestOffsetForTime(t *testing.T) {
 	for _, c := range codecs {
 		t.Run(c.name, func(t *testing.T) {
-			m := memfs.New()
+			m := newMemFS()
 			cfg := commitlog.DirConfig{Path: "data", FS: m}
 			d := open(t, cfg)
 			l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 1024, IndexIntervalBytes: 200})
@@ -66,7 +65,7 @@ func TestOffsetForTime(t *testing.T) {
 				t.Fatal(err)
 			}
 			check(61)
-			cfg.FS = m.Crash(nil, memfs.KeepAll)
+			cfg.FS = m.crash(nil, keepAll)
 			d.Close()
 			l = open(t, cfg).Log("t", 0)
 			check(61)
@@ -76,13 +75,13 @@ func TestOffsetForTime(t *testing.T) {
 
 // What is not flushed yet is not found by its time either.
 func TestOffsetForTimeBelowWatermark(t *testing.T) {
-	m := memfs.New()
+	m := newMemFS()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 	l := create(t, d, "t", commitlog.LogConfig{})
 	appendTo(t, l, plain(100, "a"))
 	flushAll(t, l)
-	m.SetGate(true)
-	defer m.SetGate(false)
+	m.setGate(true)
+	defer m.setGate(false)
 	appendTo(t, l, plain(200, "b"))
 	if o, _, _, err := l.OffsetForTime(150); o != -1 || err != nil {
 		t.Error(o, err)
@@ -119,7 +118,7 @@ func TestLogAppendTime(t *testing.T) {
 }
 
 func TestEpochEnd(t *testing.T) {
-	m := memfs.New()
+	m := newMemFS()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 1024})
@@ -134,7 +133,7 @@ func TestEpochEnd(t *testing.T) {
 	}
 	crash := func() {
 		t.Helper()
-		m = m.Crash(nil, memfs.KeepAll)
+		m = m.crash(nil, keepAll)
 		d.Close()
 		cfg.FS = m
 		d = open(t, cfg)
@@ -175,7 +174,7 @@ func TestEpochEnd(t *testing.T) {
 	if l.LeaderEpoch() < 4 {
 		t.Errorf("epoch %d, went back", l.LeaderEpoch())
 	}
-	if got := string(m.Contents("data/t-0/leader-epoch-checkpoint")); got != "0\n4\n0 0\n1 3\n3 6\n4 9\n" {
+	if got := string(m.contents("data/t-0/leader-epoch-checkpoint")); got != "0\n4\n0 0\n1 3\n3 6\n4 9\n" {
 		t.Errorf("%q", got)
 	}
 	write()

@@ -1,7 +1,4 @@
-// Package memfs is a file system in memory for tests of what is to outlive a power cut: it knows what of it a disk would
-// have then. [FS] implements [commitlog.FS] with faults to order: a full disk, a failing fsync, a process that dies after
-// any operation. [FS.Crash] gives what the next start finds.
-package memfs
+package commitlog_test
 
 import (
 	"errors"
@@ -19,23 +16,21 @@ import (
 	"github.com/tributary-net/tributary/internal/commitlog"
 )
 
-// FS is a file system in memory that knows what of it a disk would have after a power cut: only what was synced
+// memFS is a file system in memory that knows what of it a disk would have after a power cut: only what was synced
 // for certain, and of the rest any part.
-type FS struct {
+type memFS struct {
 	mu     sync.Mutex
 	root   *node
 	locked map[string]bool
 	dead   bool // every operation fails: the process that had it is gone
 
-	// Once the file system is in use these are for Set.
-	Ops      []string                // what could matter for a crash, in order
-	DiesIn   int                     // operations until the process is gone; negative: it goes on
-	FailSync func(name string) error // asked before every sync of a file or directory
-	Left     int64                   // bytes that can still be added to files; negative: no end
-	Gated    string                  // part of the names of those files that the gate is for; empty: all
+	ops      []string                // what could matter for a crash, in order
+	diesIn   int                     // operations until the process is gone; negative: it goes on
+	failSync func(name string) error // asked before every sync of a file or directory
+	space    int64                   // bytes that can still be added to files; negative: no end
 	gate     chan struct{}           // when set, syncs of .log files wait until it is closed
-	Opens    int                     // files open now
-	Reads    int64                   // bytes read so far
+	opens    int                     // files open now
+	reads    int64                   // bytes read so far
 }
 
 type node struct {
@@ -59,33 +54,31 @@ type write struct {
 	size int64
 }
 
-// New returns an empty file system without faults.
-func New() *FS {
-	return &FS{root: newDirNode(), locked: map[string]bool{}, Left: -1, DiesIn: -1}
+func newMemFS() *memFS {
+	return &memFS{root: newDirNode(), locked: map[string]bool{}, space: -1, diesIn: -1}
 }
 
 func newDirNode() *node {
 	return &node{dir: true, children: map[string]*node{}, durable: map[string]*node{}}
 }
 
-// ErrDead is what every operation returns after a crash.
-var ErrDead = errors.New("the process is gone")
+var errDead = errors.New("the process is gone")
 
-// CrashMode says what a crash leaves of what was not synced.
-type CrashMode int
+// crashMode says what a crash leaves of what was not synced.
+type crashMode int
 
 const (
-	KeepAll   CrashMode = iota // only the process dies
-	KeepNone                   // the disk has what was synced and nothing else
-	KeepSome                   // any part of it, torn anywhere
-	FlipBits                   // any part of it, with damage
-	TornPages                  // some pages of each write, the others as zeros
-	HalfNames                  // contents as in KeepSome; of a rename the new name perhaps without the loss of the old
-	CrashModes
+	keepAll   crashMode = iota // only the process dies
+	keepNone                   // the disk has what was synced and nothing else
+	keepSome                   // any part of it, torn anywhere
+	flipBits                   // any part of it, with damage
+	tornPages                  // some pages of each write, the others as zeros
+	halfNames                  // contents as in keepSome; of a rename the new name perhaps without the loss of the old
+	crashModes
 )
 
-// Crash ends this file system and returns what the next start finds.
-func (m *FS) Crash(rng *rand.Rand, mode CrashMode) *FS {
+// crash ends this file system and returns what the next start finds.
+func (m *memFS) crash(rng *rand.Rand, mode crashMode) *memFS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.dead = true
@@ -93,23 +86,23 @@ func (m *FS) Crash(rng *rand.Rand, mode CrashMode) *FS {
 		close(m.gate)
 		m.gate = nil
 	}
-	after := New()
+	after := newMemFS()
 	after.root = m.root.survive(rng, mode)
 	return after
 }
 
-func (n *node) survive(rng *rand.Rand, mode CrashMode) *node {
+func (n *node) survive(rng *rand.Rand, mode crashMode) *node {
 	if n.dir {
 		names := map[string]*node{}
 		for name, c := range n.durable {
 			names[name] = c
 		}
-		if mode == KeepAll {
+		if mode == keepAll {
 			names = n.children
 		}
 		for _, op := range n.renames {
-			if mode >= KeepSome && mode != FlipBits && rng.IntN(2) == 0 || mode == FlipBits && rng.IntN(4) > 0 {
-				half := mode == HalfNames && len(op) > 1 && rng.IntN(2) == 0
+			if mode >= keepSome && mode != flipBits && rng.IntN(2) == 0 || mode == flipBits && rng.IntN(4) > 0 {
+				half := mode == halfNames && len(op) > 1 && rng.IntN(2) == 0
 				for name, c := range op {
 					if c == nil && half {
 						continue
@@ -130,15 +123,15 @@ func (n *node) survive(rng *rand.Rand, mode CrashMode) *node {
 		return out
 	}
 	data := slices.Clone(n.synced)
-	if mode == KeepAll {
+	if mode == keepAll {
 		data = slices.Clone(n.data)
 	}
-	if mode == TornPages {
+	if mode == tornPages {
 		for _, w := range n.writes {
 			data = w.tear(data, rng)
 		}
 	}
-	if mode == KeepSome || mode == FlipBits || mode == HalfNames {
+	if mode == keepSome || mode == flipBits || mode == halfNames {
 		for _, w := range n.writes {
 			switch rng.IntN(5) {
 			case 0: // lost
@@ -154,7 +147,7 @@ func (n *node) survive(rng *rand.Rand, mode CrashMode) *node {
 				data = w.apply(data, len(w.data))
 			}
 		}
-		if mode == FlipBits && len(data) > len(n.synced) {
+		if mode == flipBits && len(data) > len(n.synced) {
 			i := len(n.synced) + rng.IntN(len(data)-len(n.synced))
 			data[i] ^= 1 << rng.IntN(8)
 		}
@@ -198,7 +191,7 @@ func (w write) apply(data []byte, n int) []byte {
 	return data
 }
 
-func (m *FS) walk(name string) (*node, error) {
+func (m *memFS) walk(name string) (*node, error) {
 	n := m.root
 	for part := range strings.SplitSeq(filepath.ToSlash(name), "/") {
 		if part == "" || part == "." {
@@ -211,9 +204,9 @@ func (m *FS) walk(name string) (*node, error) {
 	return n, nil
 }
 
-func (m *FS) parent(name string) (*node, string, error) {
+func (m *memFS) parent(name string) (*node, string, error) {
 	if m.dead {
-		return nil, "", ErrDead
+		return nil, "", errDead
 	}
 	n, err := m.walk(filepath.Dir(name))
 	if err != nil {
@@ -234,25 +227,23 @@ func (n *node) change(op dirOp) {
 }
 
 // note counts an operation that is about to be done.
-func (m *FS) note(format string, args ...any) {
-	m.Ops = append(m.Ops, fmt.Sprintf(format, args...))
-	if m.DiesIn == 0 {
+func (m *memFS) note(format string, args ...any) {
+	m.ops = append(m.ops, fmt.Sprintf(format, args...))
+	if m.diesIn == 0 {
 		m.dead = true // after this one
 	}
-	if m.DiesIn >= 0 {
-		m.DiesIn--
+	if m.diesIn >= 0 {
+		m.diesIn--
 	}
 }
 
-// IsDead says whether the process is gone.
-func (m *FS) IsDead() bool {
+func (m *memFS) isDead() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.dead
 }
 
-// OpenFile opens or makes a file.
-func (m *FS) OpenFile(name string, flag int) (commitlog.File, error) {
+func (m *memFS) OpenFile(name string, flag int) (commitlog.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dir, base, err := m.parent(name)
@@ -264,7 +255,7 @@ func (m *FS) OpenFile(name string, flag int) (commitlog.File, error) {
 		if flag&os.O_CREATE == 0 {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 		}
-		if m.Left == 0 {
+		if m.space == 0 {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.ENOSPC}
 		}
 		n = &node{}
@@ -273,7 +264,7 @@ func (m *FS) OpenFile(name string, flag int) (commitlog.File, error) {
 	} else if flag&os.O_TRUNC != 0 && len(n.data) > 0 {
 		n.write(write{size: 0})
 	}
-	m.Opens++
+	m.opens++
 	return &memFile{fs: m, node: n, name: name}, nil
 }
 
@@ -282,8 +273,7 @@ func (n *node) write(w write) {
 	n.writes = append(n.writes, w)
 }
 
-// Rename renames within a directory.
-func (m *FS) Rename(from, to string) error {
+func (m *memFS) Rename(from, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dir, old, err := m.parent(from)
@@ -302,8 +292,7 @@ func (m *FS) Rename(from, to string) error {
 	return nil
 }
 
-// Remove removes a file or directory.
-func (m *FS) Remove(name string) error {
+func (m *memFS) Remove(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dir, base, err := m.parent(name)
@@ -318,8 +307,7 @@ func (m *FS) Remove(name string) error {
 	return nil
 }
 
-// RemoveAll removes a file or directory that may be missing.
-func (m *FS) RemoveAll(name string) error {
+func (m *memFS) RemoveAll(name string) error {
 	err := m.Remove(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -327,12 +315,11 @@ func (m *FS) RemoveAll(name string) error {
 	return err
 }
 
-// MkdirAll makes a directory and those above it.
-func (m *FS) MkdirAll(name string) error {
+func (m *memFS) MkdirAll(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return ErrDead
+		return errDead
 	}
 	n := m.root
 	for part := range strings.SplitSeq(filepath.ToSlash(name), "/") {
@@ -348,12 +335,11 @@ func (m *FS) MkdirAll(name string) error {
 	return nil
 }
 
-// ReadDir lists a directory.
-func (m *FS) ReadDir(name string) ([]commitlog.DirEntry, error) {
+func (m *memFS) ReadDir(name string) ([]commitlog.DirEntry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return nil, ErrDead
+		return nil, errDead
 	}
 	n, err := m.walk(name)
 	if err != nil {
@@ -367,19 +353,18 @@ func (m *FS) ReadDir(name string) ([]commitlog.DirEntry, error) {
 	return out, nil
 }
 
-// SyncDir makes the names in a directory durable.
-func (m *FS) SyncDir(name string) error {
+func (m *memFS) SyncDir(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return ErrDead
+		return errDead
 	}
 	n, err := m.walk(name)
 	if err != nil {
 		return err
 	}
-	if m.FailSync != nil {
-		if err := m.FailSync(name); err != nil {
+	if m.failSync != nil {
+		if err := m.failSync(name); err != nil {
 			return err
 		}
 	}
@@ -392,7 +377,7 @@ func (m *FS) SyncDir(name string) error {
 }
 
 type unlocker struct {
-	m    *FS
+	m    *memFS
 	name string
 }
 
@@ -403,12 +388,11 @@ func (u unlocker) Close() error {
 	return nil
 }
 
-// Lock takes a lock.
-func (m *FS) Lock(name string) (io.Closer, error) {
+func (m *memFS) Lock(name string) (io.Closer, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return nil, ErrDead
+		return nil, errDead
 	}
 	if m.locked[name] {
 		return nil, commitlog.ErrLocked
@@ -417,8 +401,8 @@ func (m *FS) Lock(name string) (io.Closer, error) {
 	return unlocker{m, name}, nil
 }
 
-// SetGate holds back or lets go syncs of .log files.
-func (m *FS) SetGate(held bool) {
+// setGate holds back or lets go syncs of .log files.
+func (m *memFS) setGate(held bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if held == (m.gate != nil) {
@@ -433,24 +417,24 @@ func (m *FS) SetGate(held bool) {
 }
 
 // Space says what is left, and that the disk has a gigabyte.
-func (m *FS) Space(string) (free, total int64, err error) {
+func (m *memFS) Space(string) (free, total int64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.Left < 0 {
+	if m.space < 0 {
 		return 1 << 30, 1 << 30, nil
 	}
-	return m.Left, 1 << 30, nil
+	return m.space, 1 << 30, nil
 }
 
-// Set changes the faults.
-func (m *FS) Set(f func()) {
+// set changes the faults.
+func (m *memFS) set(f func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f()
 }
 
-// Contents is a file as the process sees it; nil when there is none.
-func (m *FS) Contents(name string) []byte {
+// contents is a file as the process sees it; nil when there is none.
+func (m *memFS) contents(name string) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n, err := m.walk(name)
@@ -460,19 +444,8 @@ func (m *FS) Contents(name string) []byte {
 	return slices.Clone(n.data)
 }
 
-// Synced is what of a file the disk has for certain, once its name is durable; nil when there is none.
-func (m *FS) Synced(name string) []byte {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n, err := m.walk(name)
-	if err != nil {
-		return nil
-	}
-	return slices.Clone(n.synced)
-}
-
-// Put makes a file, synced, with its directories.
-func (m *FS) Put(name string, data []byte) {
+// put makes a file, synced, with its directories.
+func (m *memFS) put(name string, data []byte) {
 	n := m.root
 	parts := strings.Split(name, "/")
 	for _, part := range parts[:len(parts)-1] {
@@ -487,7 +460,7 @@ func (m *FS) Put(name string, data []byte) {
 }
 
 type memFile struct {
-	fs     *FS
+	fs     *memFS
 	node   *node
 	name   string
 	closed bool
@@ -503,7 +476,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	n := copy(p, f.node.data[off:])
-	f.fs.Reads += int64(n)
+	f.fs.reads += int64(n)
 	if n < len(p) {
 		return n, io.EOF
 	}
@@ -517,16 +490,16 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, fs.ErrClosed
 	}
 	if f.fs.dead {
-		return 0, ErrDead
+		return 0, errDead
 	}
 	var err error
-	if more := off + int64(len(p)) - int64(len(f.node.data)); f.fs.Left >= 0 && more > 0 {
-		if more > f.fs.Left {
-			p = p[:max(int64(len(p))-(more-f.fs.Left), 0)]
+	if more := off + int64(len(p)) - int64(len(f.node.data)); f.fs.space >= 0 && more > 0 {
+		if more > f.fs.space {
+			p = p[:max(int64(len(p))-(more-f.fs.space), 0)]
 			err = &fs.PathError{Op: "write", Path: f.name, Err: syscall.ENOSPC}
-			more = f.fs.Left
+			more = f.fs.space
 		}
-		f.fs.Left -= more
+		f.fs.space -= more
 	}
 	f.fs.note("write %s", f.name)
 	f.node.write(write{off: off, data: slices.Clone(p), size: -1})
@@ -543,7 +516,7 @@ func (f *memFile) Truncate(size int64) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	if f.fs.dead {
-		return ErrDead
+		return errDead
 	}
 	f.fs.note("truncate %s %d", f.name, size)
 	f.node.write(write{size: size})
@@ -553,7 +526,7 @@ func (f *memFile) Truncate(size int64) error {
 func (f *memFile) Sync() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	if gate := f.fs.gate; gate != nil && strings.HasSuffix(f.name, ".log") && strings.Contains(f.name, f.fs.Gated) {
+	if gate := f.fs.gate; gate != nil && strings.HasSuffix(f.name, ".log") {
 		f.fs.mu.Unlock()
 		<-gate
 		f.fs.mu.Lock()
@@ -562,10 +535,10 @@ func (f *memFile) Sync() error {
 		return fs.ErrClosed
 	}
 	if f.fs.dead {
-		return ErrDead
+		return errDead
 	}
-	if f.fs.FailSync != nil {
-		if err := f.fs.FailSync(f.name); err != nil {
+	if f.fs.failSync != nil {
+		if err := f.fs.failSync(f.name); err != nil {
 			return err
 		}
 	}
@@ -582,6 +555,6 @@ func (f *memFile) Close() error {
 		return fs.ErrClosed
 	}
 	f.closed = true
-	f.fs.Opens--
+	f.fs.opens--
 	return nil
 }

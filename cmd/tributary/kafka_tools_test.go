@@ -1,0 +1,68 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tributary-net/tributary/internal/kafkascripts"
+)
+
+// What Kafka's scripts are translated to is there, with these options.
+func TestKafkaScriptsAreOurCommands(t *testing.T) {
+	const b = " --bootstrap-server localhost:9092 "
+	seen := map[string]bool{}
+	for _, typed := range []string{
+		"kafka-topics.sh --list" + b + "--topic a --exclude-internal", "kafka-topics.sh --describe" + b, "kafka-topics.sh --delete --if-exists --topic t" + b,
+		"kafka-topics.sh --create --topic t --if-not-exists --partitions 2 --replication-factor 1 --config a=b" + b, "kafka-topics.sh --alter --topic t --partitions 2" + b,
+		"kafka-topics.sh --describe --under-replicated-partitions --topics-with-overrides" + b, "kafka-topics.sh --create --topic t --replica-assignment 1,1" + b,
+		"kafka-delete-records.sh --offset-json-file f.json" + b,
+		"kafka-configs.sh --describe --entity-type topics --all" + b, "kafka-configs.sh --describe --entity-type brokers --entity-default" + b,
+		"kafka-configs.sh --alter --topic t --add-config a=b --delete-config c" + b, "kafka-configs.sh --alter --broker-defaults --add-config a=b" + b,
+		"kafka-configs.sh --describe --entity-type clients" + b, "kafka-configs.sh --alter --user-defaults --client c --add-config producer_byte_rate=1" + b,
+		"kafka-configs.sh --alter --ip 1.2.3.4 --delete-config connection_creation_rate" + b,
+		"kafka-configs.sh --alter --user u --add-config SCRAM-SHA-512=[iterations=4096,password=p]" + b, "kafka-configs.sh --alter --user u --delete-config SCRAM-SHA-512" + b,
+		"kafka-acls.sh --list --principal User:a --topic t --resource-pattern-type match" + b, "kafka-acls.sh --remove --force --cluster --allow-principal User:a" + b,
+		"kafka-acls.sh --add --allow-principal User:a --producer --idempotent --topic t --transactional-id x" + b,
+		"kafka-acls.sh --add --deny-principal User:a --deny-host 1.2.3.4 --allow-host 1.1.1.1 --consumer --topic t --group g --operation Read" + b,
+		"kafka-console-producer.sh --topic t --property parse.key=true --property null.marker=N --timeout 1 --compression-codec zstd --command-property linger.ms=1" + b,
+		"kafka-console-consumer.sh --topic t --partition 0 --offset earliest --max-messages 1 --timeout-ms 1 --isolation-level read_committed --property print.headers=true --property line.separator=; --property key.separator=:" + b,
+		"kafka-console-consumer.sh --include t.* --group g --from-beginning --consumer-property client.id=x" + b,
+		"kafka-consumer-groups.sh --list --state stable --type classic" + b, "kafka-consumer-groups.sh --list --state" + b, "kafka-consumer-groups.sh --describe --all-groups --state" + b,
+		"kafka-consumer-groups.sh --delete --group g --group h" + b, "kafka-consumer-groups.sh --delete --all-groups" + b, "kafka-consumer-groups.sh --delete-offsets --group g --topic t" + b,
+		"kafka-consumer-groups.sh --reset-offsets --all-groups --all-topics --to-datetime 2026-01-02T03:04:05.000 --export" + b,
+		"kafka-consumer-groups.sh --reset-offsets --from-file f.csv --execute" + b, "kafka-consumer-groups.sh --reset-offsets --group g --topic t --by-duration PT1H" + b,
+		"kafka-consumer-groups.sh --reset-offsets --group g --topic t --to-offset 5" + b, "kafka-consumer-groups.sh --reset-offsets --group g --topic t:0 --shift-by -5" + b,
+		"kafka-get-offsets.sh --topic t --time 1700000000000 --partitions 0" + b, "kafka-get-offsets.sh --time max-timestamp" + b,
+		"kafka-producer-perf-test.sh --topic t --num-records 1 --record-size 1 --throughput 100 --reporting-interval 100 --producer-props acks=1" + b,
+		"kafka-consumer-perf-test.sh --topic t --messages 1 --timeout 100 --show-detailed-stats --group g" + b,
+		"kafka-dump-log.sh --files a.log --offsets-decoder", "kafka-dump-log.sh --files a.log --transaction-log-decoder --deep-iteration",
+		"kafka-server-start.sh s.properties --override a=b", "kafka-broker-api-versions.sh" + b, "kafka-cluster.sh cluster-id" + b,
+		"kafka-log-dirs.sh --describe --broker-list 0,1 --topic-list a,b" + b, "kafka-server-stop.sh", "kafka-storage.sh format", "zookeeper-server-start.sh", "zookeeper-server-stop.sh",
+	} {
+		words := strings.Fields(typed)
+		seen[words[0]] = true
+		translated, err := kafkascripts.Translate(words[0], words[1:])
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if len(translated.Args) == 0 {
+			continue
+		}
+		c, rest, err := newRoot().Find(translated.Args)
+		if err == nil {
+			err = c.ParseFlags(rest)
+		}
+		if err == nil {
+			err = c.ValidateArgs(c.Flags().Args())
+		}
+		if err != nil || !c.HasParent() || c.HasSubCommands() {
+			t.Errorf("%s\nis tributary %s: %v", typed, strings.Join(translated.Args, " "), err)
+		}
+	}
+	for _, name := range kafkascripts.Names() {
+		if !seen[name] {
+			t.Errorf("nothing of %s is tried", name)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package kafkascripts
+
+import (
+	"errors"
+	"strings"
+)
+
+var consumerGroups = table(clusterOptions+`list describe delete delete-offsets reset-offsets group= all-groups topic= all-topics offsets members=? state=?
+	type=? verbose timeout= execute dry-run export from-file= to-offset= to-earliest to-latest to-current to-datetime= by-duration= shift-by= new-consumer
+	validate-regex=`, func(p *parsed) (Command, error) {
+	what, err := p.one("list", "describe", "delete", "delete-offsets", "reset-offsets")
+	if err != nil {
+		return Command{}, err
+	}
+	if p.has("validate-regex") {
+		return Command{}, errors.New("--validate-regex is not there")
+	}
+	args, err := p.cluster([]string{"groups", what}, p.get("command-config"))
+	if err != nil {
+		return Command{}, err
+	}
+	groups := p.values["group"]
+	if len(groups) == 0 && !p.has("all-groups") && what != "list" && !(what == "reset-offsets" && p.has("from-file")) {
+		return Command{}, errors.New("--group or --all-groups is missing")
+	}
+	switch what {
+	case "list":
+		states := splitList(p.get("state"))
+		if (p.has("state") || p.has("type")) && len(states) == 0 && p.get("type") == "" {
+			// With the bare option Kafka shows a column of it.
+			return Command{Args: args}, nil
+		}
+		args = append(args, "--output=kafka")
+		for _, s := range states {
+			args = append(args, "--state="+groupState(s))
+		}
+		for _, t := range splitList(p.get("type")) {
+			args = append(args, "--type="+strings.ToLower(t))
+		}
+		return Command{Args: args}, nil
+	case "describe":
+		args = p.turn(args, "offsets", "offsets")
+		args = p.turn(args, "members", "members")
+		args = p.turn(args, "state", "state")
+	case "delete":
+		args = p.turn(args, "all-groups", "all-groups")
+	case "delete-offsets":
+		args = p.pass(args, "topic", "topic")
+	case "reset-offsets":
+		for _, o := range []string{"all-groups", "all-topics", "to-earliest", "to-latest", "to-current", "execute", "export"} {
+			args = p.turn(args, o, o)
+		}
+		for _, o := range []string{"topic", "to-offset", "to-datetime", "by-duration", "shift-by", "from-file"} {
+			args = p.pass(args, o, o)
+		}
+	}
+	if len(groups) > 0 {
+		args = append(append(args, "--"), groups...)
+	}
+	c := Command{Args: args}
+	if what == "delete" && len(groups) > 0 {
+		c.Says = []string{"Deletion of requested consumer groups ('" + strings.Join(groups, "', '") + "') was successful."}
+	}
+	return c, nil
+})
+
+// groupState writes the state of a group as it is spelt; Kafka's script takes any case.
+func groupState(s string) string {
+	for _, known := range []string{"Empty", "Stable", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Dead"} {
+		if strings.EqualFold(s, known) {
+			return known
+		}
+	}
+	return s
+}

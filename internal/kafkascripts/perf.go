@@ -1,0 +1,82 @@
+package kafkascripts
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+var producerPerf = table(`bootstrap-server= topic= num-records= record-size= throughput= producer-props=+ command-property=+ producer.config= command-config=
+	print-metrics payload-file= payload-delimiter= payload-monotonic transactional-id= transaction-duration-ms= warmup-records= reporting-interval= version`, func(p *parsed) (Command, error) {
+	for _, refused := range []string{"payload-file", "payload-monotonic", "transactional-id", "transaction-duration-ms", "warmup-records"} {
+		if p.has(refused) {
+			return Command{}, fmt.Errorf("--%s is not there", refused)
+		}
+	}
+	for _, needed := range []string{"topic", "num-records", "record-size"} {
+		if !p.has(needed) {
+			return Command{}, fmt.Errorf("--%s is missing", needed)
+		}
+	}
+	var properties []string
+	for _, pair := range append(p.values["producer-props"], p.values["command-property"]...) {
+		if servers, ok := strings.CutPrefix(pair, "bootstrap.servers="); ok {
+			p.values["bootstrap-server"] = []string{servers}
+			continue
+		}
+		properties = append(properties, pair)
+	}
+	config := p.get("producer.config")
+	if config == "" {
+		config = p.get("command-config")
+	}
+	args, err := p.cluster([]string{"bench", "produce", "--output=kafka", "--duration=0s", "--interval=5s"}, config, properties...)
+	if err != nil {
+		return Command{}, err
+	}
+	if ms := p.get("reporting-interval"); ms != "" {
+		args = append(args, "--interval="+ms+"ms")
+	}
+	args = p.pass(args, "records", "num-records")
+	args = p.pass(args, "size", "record-size")
+	if rate, err := strconv.ParseFloat(p.get("throughput"), 64); err == nil && rate > 0 {
+		args = append(args, "--rate="+p.get("throughput"))
+	} else if err != nil && p.has("throughput") {
+		return Command{}, fmt.Errorf("--throughput %s: allowed are records a second, -1 for no limit", p.get("throughput"))
+	}
+	return Command{Args: append(args, "--", p.get("topic"))}, nil
+})
+
+var consumerPerf = table(clusterOptions+`topic= include= num-records= messages= group= fetch-size= from-latest socket-buffer-size= consumer.config= command-property=
+	print-metrics show-detailed-stats hide-header reporting-interval= timeout= date-format= threads= num-fetch-threads=`, func(p *parsed) (Command, error) {
+	if !p.has("topic") {
+		return Command{}, errors.New("--topic is missing")
+	}
+	if p.has("from-latest") {
+		return Command{}, errors.New("--from-latest is not there; tributary bench consume --follow is")
+	}
+	args := []string{"bench", "consume", "--output=kafka"}
+	switch interval := p.get("reporting-interval"); {
+	case !p.has("show-detailed-stats"):
+		args = append(args, "--interval=0s")
+	case interval != "":
+		args = append(args, "--interval="+interval+"ms")
+	default:
+		args = append(args, "--interval=5s")
+	}
+	args = p.pass(args, "records", "num-records")
+	args = p.pass(args, "records", "messages")
+	args = p.pass(args, "group", "group")
+	idle := "10000"
+	if v := p.get("timeout"); v != "" {
+		idle = v
+	}
+	args = append(args, "--idle="+idle+"ms")
+	config := p.get("consumer.config")
+	if config == "" {
+		config = p.get("command-config")
+	}
+	args, err := p.cluster(args, config, p.values["command-property"]...)
+	return Command{Args: append(args, "--", p.get("topic"))}, err
+})

@@ -1,0 +1,136 @@
+package kafkascripts_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tributary-net/tributary/internal/kafkascripts"
+)
+
+func TestNames(t *testing.T) {
+	for argv0, want := range map[string]string{
+		"bin/kafka-topics.sh": "kafka-topics.sh", "kafka-topics": "kafka-topics.sh", "/usr/bin/zookeeper-server-start.sh": "zookeeper-server-start.sh",
+	} {
+		if got, ok := kafkascripts.Name(argv0); !ok || got != want {
+			t.Errorf("%s is %q, %v", argv0, got, ok)
+		}
+	}
+	for _, argv0 := range []string{"tributary", "bin/tributary", "kafka.sh", ""} {
+		if got, ok := kafkascripts.Name(argv0); ok {
+			t.Errorf("%s is taken for %s", argv0, got)
+		}
+	}
+}
+
+func TestTranslate(t *testing.T) {
+	const here = "--kafka=kafka://localhost:9092"
+	for typed, want := range map[string]string{
+		"kafka-topics.sh --create --zookeeper localhost:2181 --replication-factor 1 --partitions 1 --topic test":                                                                 "topics create " + here + " --partitions=1 --replication=1 -- test",
+		"kafka-topics.sh --bootstrap-server=localhost:9092 --crea --topic t --config a=b --config c=d --if-not-exists":                                                           "topics create " + here + " --set=a=b --set=c=d --if-missing -- t",
+		"kafka-topics.sh --list --bootstrap-server localhost:9092 --exclude-internal --topic a.*,b":                                                                              "topics list " + here + " --output=kafka -- ^(?:a.*|b)$",
+		"kafka-topics.sh --delete --topic a,b --bootstrap-server k1:1,k2:2 --command-config c.properties":                                                                        "topics delete --kafka=kafka://k1:1,k2:2 --kafka-config=c.properties -- a b",
+		"kafka-console-producer.sh --broker-list localhost:9092 --topic t --sync --request-required-acks -1":                                                                     "produce --kafka=kafka://localhost:9092?acks=-1 -- t",
+		"kafka-console-producer.sh --bootstrap-server localhost:9092 --topic t --property parse.key=true --property key.separator==":                                             "produce --key-separator== " + here + " -- t",
+		"kafka-console-producer.sh --bootstrap-server localhost:9092 --topic t --reader-property parse.key=true --compression-codec":                                             "produce --key-separator=\\t --kafka=kafka://localhost:9092?compression.type=gzip -- t",
+		"kafka-console-consumer.sh --zookeeper localhost:2181 --topic t --from-beginning":                                                                                        "consume --output=kafka --print=value --from-beginning " + here + " -- t",
+		"kafka-console-consumer.sh --bootstrap-server localhost:9092 --topic t --partition 1 --offset -5 --timeout-ms 500":                                                       "consume --output=kafka --print=value --partition=1 --offset=-5 --timeout=500ms " + here + " -- t",
+		"kafka-console-consumer.sh --bootstrap-server localhost:9092 --whitelist a|b --group g --property print.value=false --property print.key=true":                           "consume --output=kafka --print=key --group=g " + here + " --topic-regex=^(?:a|b)$",
+		"kafka-consumer-groups.sh --bootstrap-server localhost:9092 --describe --group g --members --verbose":                                                                    "groups describe " + here + " --members -- g",
+		"kafka-consumer-groups.sh --bootstrap-server localhost:9092 --reset-offsets --group g --topic t:0,1 --shift-by -10 --dry-run":                                            "groups reset-offsets " + here + " --topic=t:0,1 --shift-by=-10 -- g",
+		"kafka-configs.sh --bootstrap-server localhost:9092 --alter --entity-type topics --entity-name t --add-config a=[b,c],d=e":                                               "configs alter " + here + " --set=a=b,c --set=d=e -- topic t",
+		"kafka-configs.sh --bootstrap-server localhost:9092 --alter --entity-type brokers --entity-default --delete-config a,b":                                                  "configs alter " + here + " --unset=a --unset=b -- broker-default",
+		"kafka-configs.sh --bootstrap-server localhost:9092 --describe --topic t --all":                                                                                          "configs describe " + here + " --all -- topic t",
+		"kafka-configs.sh --bootstrap-server localhost:9092 --alter --add-config producer_byte_rate=1 --entity-type users --entity-name u --entity-type clients --entity-name c": "quotas set " + here + " --user=u --client-id=c -- producer_byte_rate=1",
+		"kafka-configs.sh --bootstrap-server localhost:9092 --alter --delete-config producer_byte_rate --entity-type clients --entity-default":                                   "quotas delete " + here + " --client-id-default -- producer_byte_rate",
+		"kafka-configs.sh --bootstrap-server localhost:9092 --describe --entity-type users":                                                                                      "quotas list " + here + " --any=user",
+		"kafka-configs.sh --bootstrap-server localhost:9092 --alter --add-config SCRAM-SHA-256=[iterations=8192,password=p] --user u":                                            "users add --password-file=- " + here + " --mechanism=SCRAM-SHA-256 --iterations=8192 -- u",
+		"kafka-acls.sh --bootstrap-server localhost:9092 --add --allow-principal User:u --operation DescribeConfigs --topic t --resource-pattern-type PREFIXED":                  "acls add " + here + " --topic=t --allow-principal=User:u --operation=describe-configs --pattern=prefixed",
+		"kafka-acls.sh --bootstrap-server localhost:9092 --list":                                                                                                                 "acls list " + here,
+		"kafka-get-offsets.sh --bootstrap-server localhost:9092 --topic t --time -2 --partitions 0,1":                                                                            "topics offsets --output=kafka " + here + " --time=earliest --internal --partition=0 --partition=1 -- ^(?:t)$",
+		"kafka-producer-perf-test.sh --topic t --num-records 10 --record-size 5 --throughput -1 --producer-props acks=1 bootstrap.servers=localhost:9092":                        "bench produce --output=kafka --duration=0s --interval=5s --kafka=kafka://localhost:9092?acks=1 --records=10 --size=5 -- t",
+		"kafka-dump-log.sh --files a.log,b.index --print-data-log":                                                                                                               "dump-log --output=kafka --decode=plain --print-data-log -- a.log b.index",
+		"kafka-server-start.sh config/server.properties --override a=b":                                                                                                          "broker --http=off --server-properties=config/server.properties --override=a=b",
+	} {
+		words := strings.Fields(typed)
+		c, err := kafkascripts.Translate(words[0], words[1:])
+		if got := strings.Join(c.Args, " "); err != nil || got != want {
+			t.Errorf("%s\nis   %s\nwant %s (%v)", typed, got, want, err)
+		}
+	}
+}
+
+func TestTranslateActions(t *testing.T) {
+	for typed, want := range map[string]kafkascripts.Action{
+		"kafka-server-start.sh s.properties":                     kafkascripts.Serve,
+		"kafka-server-start.sh -daemon s.properties":             kafkascripts.ServeAway,
+		"kafka-server-stop.sh":                                   kafkascripts.Stop,
+		"zookeeper-server-start.sh -daemon zookeeper.properties": kafkascripts.Nothing,
+		"zookeeper-server-stop.sh":                               kafkascripts.Nothing,
+		"kafka-storage.sh random-uuid":                           kafkascripts.NewID,
+		"kafka-storage.sh format -t X -c s.properties":           kafkascripts.Nothing,
+	} {
+		words := strings.Fields(typed)
+		if c, err := kafkascripts.Translate(words[0], words[1:]); err != nil || c.Action != want {
+			t.Errorf("%s: %v, %v", typed, c.Action, err)
+		}
+	}
+	c, err := kafkascripts.Translate("kafka-configs.sh", strings.Fields("--bootstrap-server b:1 --alter --user u --add-config SCRAM-SHA-512=[password=secret]"))
+	if err != nil || c.Input != "secret\n" || slices.ContainsFunc(c.Args, func(a string) bool { return strings.Contains(a, "secret") }) {
+		t.Errorf("a password: %+v, %v", c, err)
+	}
+	c, err = kafkascripts.Translate("kafka-console-producer.sh", strings.Fields("--bootstrap-server b:1 --topic t --producer-property interceptor.classes=x"))
+	if err != nil || len(c.Notes) != 1 || !strings.Contains(c.Notes[0], "interceptor.classes") {
+		t.Errorf("a property of Java's: %+v, %v", c, err)
+	}
+}
+
+func TestTranslateRefuses(t *testing.T) {
+	for typed, part := range map[string]string{
+		"kafka-topics.sh --list --bootstrap-server b:1 --nonsense":                             "unknown option --nonsense",
+		"kafka-topics.sh --list":                                                               "--bootstrap-server host:9092 is missing",
+		"kafka-topics.sh --bootstrap-server b:1":                                               "one of --create, --list",
+		"kafka-topics.sh --bootstrap-server b:1 --list --create --topic t":                     "one of --create, --list",
+		"kafka-topics.sh --list --zookeeper zk.example.net:2181":                               "--bootstrap-server host:9092",
+		"kafka-topics.sh --bootstrap-server b:1 --create":                                      "--topic is missing",
+		"kafka-topics.sh --bootstrap-server b:1 --create --topic":                              "--topic needs a value",
+		"kafka-topics.sh --bootstrap-server b:1 --list=x":                                      "takes no value",
+		"kafka-topics.sh --bootstrap-server b:1 --list what":                                   `what is "what"?`,
+		"kafka-topics.sh --bootstrap-server b:1 --de":                                          "may be --delete or --delete-config or --describe",
+		"kafka-topics.sh --bootstrap-server b:1 --alter --topic t --config a=b":                "kafka-configs.sh",
+		"kafka-console-consumer.sh --bootstrap-server b:1":                                     "one of --topic and --include",
+		"kafka-console-consumer.sh --bootstrap-server b:1 --topic t --formatter com.example.F": "Java's classes",
+		"kafka-console-consumer.sh --bootstrap-server b:1 --topic t --property print.all=true": "print.all",
+		"kafka-console-consumer.sh --bootstrap-server b:1 --topic t --value-deserializer org.apache.kafka.common.serialization.LongDeserializer": "LongDeserializer",
+		"kafka-console-producer.sh --bootstrap-server b:1 --topic t --producer-property acks=7":                                                  "acks",
+		"kafka-consumer-groups.sh --bootstrap-server b:1 --describe":                                                                             "--group or --all-groups",
+		"kafka-configs.sh --bootstrap-server b:1 --alter --entity-type topics --entity-name t":                                                   "--add-config or --delete-config",
+		"kafka-acls.sh --add --authorizer-properties zookeeper.connect=z:1":                                                                      "--bootstrap-server",
+		"kafka-server-start.sh":                 "server.properties",
+		"kafka-storage.sh":                      "format",
+		"kafka-dump-log.sh --print-data-log":    "--files",
+		"kafka-producer-perf-test.sh --topic t": "--num-records is missing",
+		"kafka-nothing.sh":                      "no such script",
+	} {
+		words := strings.Fields(typed)
+		_, err := kafkascripts.Translate(words[0], words[1:])
+		if err == nil || !strings.Contains(err.Error(), part) || !strings.HasPrefix(err.Error(), words[0]+": ") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %q", typed, err, part)
+		}
+	}
+}
+
+// FuzzTranslate takes any arguments; whatever they are, there is an answer.
+func FuzzTranslate(f *testing.F) {
+	f.Add("--create --topic t --bootstrap-server b:1 --config a=[b,c]")
+	f.Add("--alter --entity-type users --add-config SCRAM-SHA-256=[password=p]")
+	f.Add("-- --=x -daemon - -1")
+	f.Fuzz(func(t *testing.T, line string) {
+		for _, name := range kafkascripts.Names() {
+			c, err := kafkascripts.Translate(name, strings.Split(line, " "))
+			if err == nil && c.Action == kafkascripts.Run && len(c.Args) == 0 {
+				t.Errorf("%s %s runs nothing", name, line)
+			}
+		}
+	})
+}

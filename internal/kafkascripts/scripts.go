@@ -1,0 +1,178 @@
+package kafkascripts
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// scripts are those of Apache Kafka that have something to do here.
+var scripts = map[string]script{
+	"kafka-topics.sh":              topics,
+	"kafka-acls.sh":                acls,
+	"kafka-delete-records.sh":      table(clusterOptions+"offset-json-file=", deleteRecords),
+	"kafka-configs.sh":             configs,
+	"kafka-console-producer.sh":    consoleProducer,
+	"kafka-console-consumer.sh":    consoleConsumer,
+	"kafka-consumer-groups.sh":     consumerGroups,
+	"kafka-get-offsets.sh":         getOffsets,
+	"kafka-producer-perf-test.sh":  producerPerf,
+	"kafka-consumer-perf-test.sh":  consumerPerf,
+	"kafka-dump-log.sh":            dumpLog,
+	"kafka-server-start.sh":        table("daemon override= name= loggc version", serverStart),
+	"kafka-server-stop.sh":         table("process-role= node-id=", func(*parsed) (Command, error) { return Command{Action: Stop}, nil }),
+	"kafka-storage.sh":             storage,
+	"zookeeper-server-start.sh":    table("daemon name= loggc", func(*parsed) (Command, error) { return noZooKeeper("started") }),
+	"zookeeper-server-stop.sh":     table("", func(*parsed) (Command, error) { return noZooKeeper("stopped") }),
+	"kafka-broker-api-versions.sh": table(clusterOptions, clusterCommand("api-versions")),
+	"kafka-log-dirs.sh":            table(clusterOptions+"describe broker-list= topic-list=", logDirs),
+	"kafka-cluster.sh":             table(clusterOptions+"config=", clusterTool),
+}
+
+func noZooKeeper(what string) (Command, error) {
+	return Command{Action: Nothing, Says: []string{"no ZooKeeper is needed: nothing is " + what}}, nil
+}
+
+func serverStart(p *parsed) (Command, error) {
+	if p.has("version") {
+		return Command{Args: []string{"version"}}, nil
+	}
+	if len(p.rest) != 1 {
+		return Command{}, errors.New("give one file, such as config/server.properties")
+	}
+	args := []string{"broker", "--http=off", "--server-properties=" + p.rest[0]}
+	args = p.pass(args, "override", "override")
+	if p.has("daemon") {
+		return Command{Action: ServeAway, Args: args}, nil
+	}
+	return Command{Action: Serve, Args: args}, nil
+}
+
+var storage = table("cluster-id= config= ignore-formatted standalone no-initial-controllers initial-controllers= add-scram= release-version= feature= t= c= g s N I= S= f= r= version", func(p *parsed) (Command, error) {
+	if len(p.rest) != 1 {
+		return Command{}, errors.New("give one of format, info, random-uuid")
+	}
+	switch p.rest[0] {
+	case "random-uuid":
+		return Command{Action: NewID}, nil
+	case "format":
+		if p.has("add-scram") || p.has("S") {
+			return Command{}, errors.New("--add-scram: users are added once the broker runs")
+		}
+		return Command{Action: Nothing, Says: []string{"nothing to format: the broker makes its directory when it starts"}}, nil
+	case "info":
+		return Command{Action: Nothing, Says: []string{"the broker makes its directory when it starts; dump-log prints its meta.properties"}}, nil
+	}
+	return Command{}, fmt.Errorf("%s is not there; format, info and random-uuid are", p.rest[0])
+})
+
+var dumpLog = table("files= print-data-log deep-iteration index-sanity-check verify-index-only max-message-size= max-bytes= offsets-decoder transaction-log-decoder "+
+	"cluster-metadata-decoder share-group-state-decoder remote-log-metadata-decoder key-decoder-class= value-decoder-class= skip-record-metadata value-decoder-class= version", func(p *parsed) (Command, error) {
+	args := []string{"dump-log", "--output=kafka", "--decode=plain"}
+	for _, refused := range []string{"cluster-metadata-decoder", "share-group-state-decoder", "remote-log-metadata-decoder", "key-decoder-class", "value-decoder-class", "skip-record-metadata", "max-bytes"} {
+		if p.has(refused) {
+			return Command{}, fmt.Errorf("--%s is not there", refused)
+		}
+	}
+	switch {
+	case p.has("offsets-decoder"):
+		args = []string{"dump-log", "--output=kafka", "--decode=offsets", "--print-data-log"}
+	case p.has("transaction-log-decoder"):
+		args = []string{"dump-log", "--output=kafka", "--decode=transactions", "--print-data-log"}
+	case p.has("print-data-log"), p.has("deep-iteration"):
+		args = p.turn(args, "print-data-log", "print-data-log")
+	}
+	files := splitList(p.get("files"))
+	if len(files) == 0 || len(p.rest) > 0 {
+		return Command{}, errors.New("--files names the files, parted by commas")
+	}
+	return Command{Args: append(append(args, "--"), files...)}, nil
+})
+
+// clusterCommand is a command below cluster, in Kafka's form.
+func clusterCommand(name string) func(p *parsed) (Command, error) {
+	return func(p *parsed) (Command, error) {
+		args, err := p.cluster([]string{"cluster", name, "--output=kafka"}, p.get("command-config"))
+		return Command{Args: args}, err
+	}
+}
+
+func clusterTool(p *parsed) (Command, error) {
+	if len(p.rest) != 1 || p.rest[0] != "cluster-id" {
+		return Command{}, errors.New("give cluster-id; unregister and list-endpoints are not there")
+	}
+	p.rest = nil
+	args, err := p.cluster([]string{"cluster", "id", "--output=kafka"}, p.get("config"))
+	return Command{Args: args}, err
+}
+
+func logDirs(p *parsed) (Command, error) {
+	if !p.has("describe") {
+		return Command{}, errors.New("--describe is what it can do")
+	}
+	brokers := p.get("broker-list")
+	delete(p.values, "broker-list") // here, of ids
+	args, err := p.cluster([]string{"cluster", "log-dirs", "--output=kafka"}, p.get("command-config"))
+	for _, b := range splitList(brokers) {
+		args = append(args, "--broker="+b)
+	}
+	for _, t := range splitList(p.get("topic-list")) {
+		args = append(args, "--topic="+t)
+	}
+	return Command{Args: args}, err
+}
+
+func deleteRecords(p *parsed) (Command, error) {
+	if !p.has("offset-json-file") {
+		return Command{}, errors.New("--offset-json-file is missing")
+	}
+	args, err := p.cluster([]string{"topics", "delete-records"}, p.get("command-config"))
+	return Command{Args: p.pass(args, "from-file", "offset-json-file")}, err
+}
+
+var getOffsets = table(clusterOptions+"topic= partitions= topic-partitions= time= exclude-internal-topics offsets= max-wait-ms=", func(p *parsed) (Command, error) {
+	args, err := p.cluster([]string{"topics", "offsets", "--output=kafka"}, p.get("command-config"))
+	if err != nil {
+		return Command{}, err
+	}
+	switch at := p.get("time"); at {
+	case "", "-1", "latest":
+	case "-2", "earliest":
+		args = append(args, "--time=earliest")
+	case "-3", "max-timestamp":
+		args = append(args, "--time=max-timestamp")
+	case "-4", "earliest-local", "-5", "latest-tiered":
+		return Command{}, fmt.Errorf("--time %s: there is no remote storage", at)
+	default:
+		args = append(args, "--time="+at)
+	}
+	if !p.has("exclude-internal-topics") {
+		args = append(args, "--internal")
+	}
+	for _, n := range splitList(p.get("partitions")) {
+		args = append(args, "--partition="+n)
+	}
+	if p.has("topic-partitions") {
+		return Command{}, errors.New("--topic-partitions is not there; --topic and --partitions are")
+	}
+	if p.has("topic") {
+		args = append(args, "--", whole(p.get("topic")))
+	}
+	return Command{Args: args}, nil
+})
+
+// whole is the regular expression that matches a whole name by one of Kafka's tools, which take lists parted by commas too.
+func whole(expr string) string {
+	return "^(?:" + strings.ReplaceAll(expr, ",", "|") + ")$"
+}
+
+// splitList parts a list at commas.
+func splitList(s string) []string {
+	var all []string
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			all = append(all, part)
+		}
+	}
+	return all
+}

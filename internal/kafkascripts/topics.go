@@ -1,0 +1,183 @@
+package kafkascripts
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var topics = table(clusterOptions+`alter at-min-isr-partitions config= create delete delete-config= describe exclude-internal force help
+	if-exists if-not-exists list partition-size-limit-per-response= partitions= replica-assignment= replication-factor= topic= topic-id=
+	topics-with-overrides unavailable-partitions under-min-isr-partitions under-replicated-partitions disable-rack-aware`, func(p *parsed) (Command, error) {
+	what, err := p.one("create", "list", "describe", "alter", "delete")
+	if err != nil {
+		return Command{}, err
+	}
+	if p.has("topic-id") {
+		return Command{}, errors.New("--topic-id is not there")
+	}
+	topic := p.get("topic")
+	if topic == "" && (what == "create" || what == "delete" || what == "alter") {
+		return Command{}, errors.New("--topic is missing")
+	}
+	args, err := p.cluster([]string{"topics", what}, p.get("command-config"))
+	if err != nil {
+		return Command{}, err
+	}
+	switch what {
+	case "create":
+		args = p.pass(args, "partitions", "partitions")
+		args = p.pass(args, "replication", "replication-factor")
+		args = p.pass(args, "replica-assignment", "replica-assignment")
+		args = p.pass(args, "set", "config")
+		args = p.turn(args, "if-missing", "if-not-exists")
+		c := Command{Args: append(args, "--", topic), Says: []string{"Created topic " + topic + "."}}
+		if p.has("if-not-exists") {
+			c.Says = nil
+		}
+		if strings.ContainsAny(topic, "._") {
+			c.Notes = []string{"WARNING: topics with a period or an underscore can have the same name in Kafka's metrics; use one of the two"}
+		}
+		return c, nil
+	case "list":
+		args = append(args, "--output=kafka")
+		if !p.has("exclude-internal") {
+			args = append(args, "--internal")
+		}
+		if topic != "" {
+			args = append(args, "--", whole(topic))
+		}
+	case "describe":
+		args = append(args, "--output=kafka")
+		if !p.has("exclude-internal") {
+			args = append(args, "--internal")
+		}
+		for _, view := range []string{"at-min-isr", "under-min-isr", "under-replicated", "unavailable"} {
+			args = p.turn(args, view, view+"-partitions")
+		}
+		args = p.turn(args, "with-overrides", "topics-with-overrides")
+		args = p.turn(args, "if-exists", "if-exists")
+		if topic != "" {
+			args = append(append(args, "--"), splitList(topic)...)
+		}
+	case "alter":
+		if p.has("config") || p.has("delete-config") {
+			return Command{}, errors.New("--config: settings are changed by kafka-configs.sh --alter --topic " + topic + " --add-config name=value")
+		}
+		if !p.has("partitions") {
+			return Command{}, errors.New("--partitions is missing")
+		}
+		args = append(p.pass(args, "partitions", "partitions"), "--", topic)
+	case "delete":
+		args = append(append(p.turn(args, "if-exists", "if-exists"), "--"), splitList(topic)...)
+	}
+	return Command{Args: args}, nil
+})
+
+var configs = table(clusterOptions+`add-config= add-config-file= all alter broker= broker-defaults broker-logger= client= client-defaults client-metrics=
+	delete-config= describe entity-default entity-name= entity-type= force group= ip= ip-defaults topic= user= user-defaults`, func(p *parsed) (Command, error) {
+	what, err := p.one("describe", "alter")
+	if err != nil {
+		return Command{}, err
+	}
+	clients, err := p.clients()
+	if err != nil {
+		return Command{}, err
+	}
+	if len(clients) > 0 {
+		return p.quotas(what, clients)
+	}
+	kind, name, err := p.entity()
+	if err != nil {
+		return Command{}, err
+	}
+	ours := map[string]string{"describe": "describe", "alter": "alter"}[what]
+	args, err := p.cluster([]string{"configs", ours}, p.get("command-config"))
+	if err != nil {
+		return Command{}, err
+	}
+	subject := strings.TrimSuffix(kind, "s")
+	if subject == "broker" && name == "" && (what == "alter" || p.has("entity-default") || p.has("broker-defaults")) {
+		subject = "broker-default"
+	}
+	if what == "describe" {
+		args = append(p.turn(args, "all", "all"), "--", subject)
+		if name != "" {
+			args = append(args, name)
+		}
+		return Command{Args: args}, nil
+	}
+	if p.has("add-config-file") {
+		return Command{}, errors.New("--add-config-file is not there; --add-config is")
+	}
+	for _, list := range p.values["add-config"] {
+		for _, pair := range splitConfigs(list) {
+			args = append(args, "--set="+pair)
+		}
+	}
+	for _, n := range splitList(p.get("delete-config")) {
+		args = append(args, "--unset="+n)
+	}
+	if !p.has("add-config") && !p.has("delete-config") {
+		return Command{}, errors.New("--add-config or --delete-config must be given")
+	}
+	args = append(args, "--", subject)
+	done := "Completed updating config for " + subject + " " + name + "."
+	if name == "" {
+		done = "Completed updating default config for " + kind + " in the cluster."
+	} else {
+		args = append(args, name)
+	}
+	return Command{Args: args, Says: []string{done}}, nil
+})
+
+// entity is what kafka-configs.sh is about: topics, brokers or groups and a name, which is empty for the default of all.
+func (p *parsed) entity() (kind, name string, err error) {
+	for _, short := range []string{"topic", "broker", "group"} {
+		if p.has(short) {
+			return short + "s", p.get(short), nil
+		}
+	}
+	if p.has("broker-defaults") {
+		return "brokers", "", nil
+	}
+	switch kind = p.get("entity-type"); kind {
+	case "topics", "brokers", "groups":
+	case "":
+		for _, other := range []string{"client-metrics", "broker-logger"} {
+			if p.has(other) {
+				return "", "", fmt.Errorf("--%s is not there", other)
+			}
+		}
+		return "", "", errors.New("--entity-type is missing")
+	default:
+		return "", "", fmt.Errorf("--entity-type %s: topics, brokers, groups, users, clients and ips are there", kind)
+	}
+	if !p.has("entity-name") && !p.has("entity-default") && !p.has("describe") {
+		return "", "", errors.New("--entity-name or --entity-default must be given")
+	}
+	return kind, p.get("entity-name"), nil
+}
+
+// splitConfigs parts name=value,name=[a,b]; brackets hold a value together and go away.
+func splitConfigs(s string) []string {
+	var all []string
+	depth, begin := 0, 0
+	for i := 0; i <= len(s); i++ {
+		switch {
+		case i == len(s) || s[i] == ',' && depth == 0:
+			if part := strings.TrimSpace(s[begin:i]); part != "" {
+				if name, value, ok := strings.Cut(part, "=["); ok && strings.HasSuffix(value, "]") {
+					part = name + "=" + strings.TrimSuffix(value, "]")
+				}
+				all = append(all, part)
+			}
+			begin = i + 1
+		case s[i] == '[':
+			depth++
+		case s[i] == ']':
+			depth--
+		}
+	}
+	return all
+}
