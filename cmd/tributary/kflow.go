@@ -61,7 +61,7 @@ func (o *kflowOptions) derive(s *settings) error {
 	if err != nil {
 		return err
 	}
-	for _, set := range []func(*settings) error{site.setServer, site.setKafka, site.setMetrics} {
+	for _, set := range []func(*settings) error{site.setServer, site.setKafka, site.setMetrics, site.setTopics} {
 		if err := set(s); err != nil {
 			return err
 		}
@@ -108,6 +108,20 @@ func (k *kflowSite) setMetrics(s *settings) error {
 		return err
 	}
 	return k.say(s, "http", ":"+strconv.FormatInt(port, 10), "metrics.port")
+}
+
+// setTopics has no topics beside the one of flows, as it is with KFlow, unless somebody
+// has asked for them.
+func (k *kflowSite) setTopics(s *settings) error {
+	for option, value := range map[string]string{"state-topic": "off", "ledger-interval": "0s"} {
+		if s.origin[option] != "" {
+			continue
+		}
+		if err := s.set(s.place(option), []string{value}, kflowDefault); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setKafka turns kafka.* into a destination.

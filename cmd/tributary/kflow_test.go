@@ -66,6 +66,10 @@ func TestKFlowBecomesOptions(t *testing.T) {
 		{[]string{"--kflow", os.DevNull}, "receive-buffer", "1MiB", "server.buffer.size, KFlow's default"},
 		{[]string{"--kflow", os.DevNull}, "to", "kafka://localhost:9092/ipfix?batch.size=16384&linger.ms=1000&producers=1&format=kflow", "KFlow's default"},
 		{[]string{"--kflow", os.DevNull}, "http", ":8080", "metrics.port, KFlow's default"},
+		{[]string{"--kflow", os.DevNull}, "state-topic", "off", "KFlow's default"},
+		{[]string{"--kflow", os.DevNull}, "ledger-interval", "0s", "KFlow's default"},
+		{[]string{"--kflow", os.DevNull, "--state-topic", "exporters"}, "state-topic", "exporters", "flag --state-topic"},
+		{[]string{"--kflow", os.DevNull, "--ledger-interval", "1m"}, "ledger-interval", "1m", "flag --ledger-interval"},
 		// A file.
 		{[]string{"--kflow", site}, "listen", ":9995", "server.port, " + site + " line 1"},
 		{[]string{"--kflow", site}, "workers", "3", "server.threads, " + site + " line 2"},

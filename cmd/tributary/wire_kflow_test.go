@@ -95,6 +95,9 @@ func TestWireKFlow(t *testing.T) {
 			}
 		}
 	}
+	if topics := string(tributary(t, "topics", "list", "--kafka", "kafka://"+brokers)); strings.Contains(topics, ledgerTopic) || strings.Contains(topics, exportersTopic) || !strings.Contains(topics, "ipfix-lab") {
+		t.Errorf("topics that KFlow would not have: %s", topics)
+	}
 }
 
 // kflowReader reads IPFIX as KFlow does: eight elements, and the time of export.
