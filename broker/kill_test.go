@@ -53,7 +53,7 @@ type child struct {
 	addr string
 }
 
-func startChild(t *testing.T, dir, listen string) *child {
+func startChild(t testing.TB, dir, listen string) *child {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
