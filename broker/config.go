@@ -101,6 +101,7 @@ type Config struct {
 	IdleTimeout         time.Duration // connections.max.idle.ms
 	FrameTimeout        time.Duration // a begun frame must go on within this time, and a begun answer be taken
 	HandshakeTimeout    time.Duration // for the TLS handshake and authentication together
+	MaxReauth           time.Duration // connections.max.reauth.ms: by when a client that came by SASL authenticates again (KIP-368); 0 is never
 
 	GroupInitialRebalanceDelay     time.Duration // group.initial.rebalance.delay.ms; 0 is none, which is the default
 	GroupMinSessionTimeout         time.Duration // group.min.session.timeout.ms
@@ -293,6 +294,7 @@ func (c *Config) check() error {
 		within("MaxACLs", c.MaxACLs, 1, 1_000_000),
 		within("MaxQuotaClients", c.MaxQuotaClients, 1, math.MaxInt32),
 		within("HandshakeTimeout", c.HandshakeTimeout, time.Millisecond, century),
+		within("MaxReauth", c.MaxReauth, 0, century),
 		within("GroupInitialRebalanceDelay", c.GroupInitialRebalanceDelay, 0, time.Hour),
 		within("GroupMinSessionTimeout", c.GroupMinSessionTimeout, time.Millisecond, c.GroupMaxSessionTimeout),
 		within("GroupMaxSessionTimeout", c.GroupMaxSessionTimeout, time.Millisecond, math.MaxInt32*time.Millisecond),

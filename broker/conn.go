@@ -106,6 +106,8 @@ func (c *conn) read() {
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
 	case errors.Is(err, errUnauthenticated):
 		s.unauthenticated.Add(1)
+	case errors.Is(err, errExpired):
+		s.expired.Add(1)
 	case errors.Is(err, errMalformed):
 		s.malformed.Add(1)
 	case errors.Is(err, errUnsupported):
@@ -315,8 +317,8 @@ func (c *conn) serve(cur cursor) (rq *request, err error) {
 	if key < 0 || int(key) >= len(c.b.apis) || c.b.apis[key] == nil {
 		return nil, fmt.Errorf("%w: api key %d", errUnsupported, key)
 	}
-	if !c.session.mayServe(key) {
-		return nil, fmt.Errorf("%w: api key %d", errUnauthenticated, key)
+	if err := c.session.mayServe(key, rq.at); err != nil {
+		return nil, fmt.Errorf("%w: api key %d", err, key)
 	}
 	rq.api = c.b.apis[key]
 	c.b.counters.requests[key].Add(1)

@@ -146,6 +146,7 @@ func (b *Broker) describeBrokerConfigs(level string) []kmsg.DescribeConfigsRespo
 		"compression.type":                          "producer",
 		"producer.id.expiration.ms":                 millisText(c.ProducerIDExpiration),
 		"connections.max.idle.ms":                   millisText(c.IdleTimeout),
+		"connections.max.reauth.ms":                 millisText(c.MaxReauth),
 		"socket.request.max.bytes":                  strconv.Itoa(c.MaxRequestBytes),
 		"queued.max.request.bytes":                  strconv.FormatInt(c.MaxInFlightBytes, 10),
 		"fetch.max.bytes":                           strconv.Itoa(c.MaxFetchBytes),

@@ -2,8 +2,8 @@ package broker
 
 import "github.com/twmb/franz-go/pkg/kmsg"
 
-// SaslAuthenticate (key 36), versions 0 to 2. KIP-152, KIP-368 (session lifetime: none, a session lasts as long as its
-// connection). A client that fails is told so 100 ms later and is closed.
+// SaslAuthenticate (key 36), versions 0 to 2. KIP-152, KIP-368 (session lifetime: MaxReauth, or as long as
+// the connection). A client that fails is told so 100 ms later and is closed.
 func saslAuthenticateAPI() api {
 	return api{key: 36, min: 0, max: 2, serve: serveSASLAuthenticate, outline: "bytes"}
 }
@@ -26,6 +26,9 @@ func serveSASLAuthenticate(rq *request, m kmsg.Request) error {
 		resp.ErrorMessage = kmsg.StringPtr("authentication failed: " + err.Error())
 	} else {
 		resp.SASLAuthBytes = answer
+		if s.exchange == nil {
+			resp.SessionLifetimeMillis = rq.broker().cfg.MaxReauth.Milliseconds()
+		}
 	}
 	rq.respond(resp)
 	return nil

@@ -28,6 +28,8 @@ type session struct {
 	held   time.Duration // it is closed after this time: its address connects too often
 
 	mechanism string       // agreed on by SaslHandshake
+	again     time.Time    // when it last began to authenticate again
+	expires   time.Time    // by when it is to have done so; zero: never
 	exchange  saslExchange // under way
 	bare      bool         // SaslHandshake v0: tokens come in frames without a header
 	failed    bool         // it is closed when the answer is out
@@ -50,6 +52,7 @@ const authenticationDelay = 100 * time.Millisecond
 var (
 	errHandshake       = errors.New("tls handshake")
 	errUnauthenticated = errors.New("request before authentication")
+	errExpired         = errors.New("request after the end of the session")
 	errTooOften        = errors.New("connections too often")
 	errAuthentication  = errors.New("authentication failed")
 )
@@ -111,19 +114,33 @@ func (c *conn) handshake() error {
 	return nil
 }
 
-// mayServe says whether a request of this kind may be served now: before authentication only what belongs to it.
-func (s *session) mayServe(key int16) bool {
+// mayServe says whether a request of this kind may be served now: before authentication, and while the client does it again,
+// only what belongs to it; after the end of the session only what begins a new one.
+func (s *session) mayServe(key int16, now time.Time) error {
 	switch kmsg.Key(key) {
-	case kmsg.ApiVersions, kmsg.SASLHandshake, kmsg.SASLAuthenticate:
-		return true
+	case kmsg.SASLHandshake, kmsg.SASLAuthenticate:
+		return nil
+	case kmsg.ApiVersions:
+		if s.pending {
+			return nil
+		}
 	}
-	return !s.pending
+	switch {
+	case s.pending || s.exchange != nil:
+		return errUnauthenticated
+	case !s.expires.IsZero() && now.After(s.expires):
+		return errExpired
+	}
+	return nil
 }
 
 // authenticate goes one token further. An error is the client's failure, and what it is told.
 func (c *conn) authenticate(token []byte) ([]byte, error) {
 	s := &c.session
 	answer, done, err := s.exchange.next(token)
+	if err == nil && done && !s.pending && s.principal != userPrincipal+s.exchange.user() {
+		err = fmt.Errorf("%s cannot become User:%s", s.principal, s.exchange.user())
+	}
 	if err != nil {
 		c.b.counters.authFailed.Add(1)
 		if unsaid, due := c.b.authTrouble.due(time.Now()); due {
@@ -136,10 +153,17 @@ func (c *conn) authenticate(token []byte) ([]byte, error) {
 		return nil, err
 	}
 	if done {
-		s.principal = userPrincipal + s.exchange.user()
-		s.pending, s.bare, s.exchange, s.by = false, false, nil, time.Time{}
-		c.trusted = max(c.trusted, firstTrust)
-		c.b.counters.authenticated.Add(1)
+		if s.pending { // else it is what it was, and the writer reads it
+			s.principal, s.pending = userPrincipal+s.exchange.user(), false
+			c.trusted = max(c.trusted, firstTrust)
+			c.b.counters.authenticated.Add(1)
+		} else {
+			c.b.counters.reauthenticated.Add(1)
+		}
+		s.bare, s.exchange, s.by = false, nil, time.Time{}
+		if c.b.cfg.MaxReauth > 0 {
+			s.expires = time.Now().Add(c.b.cfg.MaxReauth)
+		}
 	}
 	return answer, nil
 }

@@ -27,6 +27,8 @@ type counters struct {
 	unauthenticated atomic.Uint64
 	authenticated   atomic.Uint64
 	authFailed      atomic.Uint64
+	reauthenticated atomic.Uint64
+	expired         atomic.Uint64
 
 	waiting atomic.Int64
 }
@@ -66,6 +68,8 @@ type Stats struct {
 	ConnectionsTooOften  uint64 // closed: their address made more than its quota allows
 	Authenticated        uint64 // connections that authenticated, by SASL or in a TLS handshake
 	AuthenticationFailed uint64 // attempts by SASL that failed
+	Reauthenticated      uint64 // times that connections authenticated again (KIP-368)
+	ConnectionsExpired   uint64 // closed: a request came after MaxReauth, which did not authenticate again
 	RequestsUnsupported  uint64 // an API key or version that is not served
 	Panics               uint64 // caught while serving a request; the connection was closed
 
@@ -160,6 +164,8 @@ func (b *Broker) Stats() Stats {
 		ConnectionsTooOften:  c.tooOften.Load(),
 		Authenticated:        c.authenticated.Load(),
 		AuthenticationFailed: c.authFailed.Load(),
+		Reauthenticated:      c.reauthenticated.Load(),
+		ConnectionsExpired:   c.expired.Load(),
 		RequestsUnsupported:  c.unsupported.Load(),
 		Panics:               c.panics.Load(),
 		RequestBytes:         c.bytesIn.Load(),

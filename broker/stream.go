@@ -45,7 +45,7 @@ func (c *conn) streams(size int) (bool, error) {
 		return false, cutShort(err)
 	}
 	key, version := int16(binary.BigEndian.Uint16(head)), int16(binary.BigEndian.Uint16(head[2:]))
-	if key != produceKey || !c.session.mayServe(key) {
+	if key != produceKey || c.session.mayServe(key, time.Now()) != nil {
 		return false, nil
 	}
 	return version >= c.b.apis[key].min && version <= c.b.apis[key].max, nil

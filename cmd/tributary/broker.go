@@ -64,6 +64,8 @@ func (o *brokerOptions) register(fs *pflag.FlagSet, prefix string) {
 	intVar(fs, &c.MaxConnectionsPerIP, prefix+"max-connections-per-ip", 1, maxInt32, "clients connected from one address at the same time")
 	durationVar(fs, &c.IdleTimeout, prefix+"idle-timeout", time.Second, maxDuration, "close a connection without traffic")
 	durationVar(fs, &c.HandshakeTimeout, prefix+"handshake-timeout", 100*time.Millisecond, time.Hour, "time for a TLS handshake and authentication together")
+	durationVar(fs, &c.MaxReauth, prefix+"max-reauth", 0, maxDuration, "close a connection whose client has not authenticated again by SASL in this time; 0 is never")
+	intVar(fs, &c.FetchSessions, prefix+"fetch-sessions", 1, 1_000_000, "consumers that are remembered by what they fetch")
 	durationVar(fs, &c.OffsetsRetention, prefix+"offsets-retention", time.Minute, maxDuration, "keep the offsets of an empty group this long")
 	durationVar(fs, &c.GroupInitialRebalanceDelay, prefix+"rebalance-delay", 0, time.Minute, "wait for further members before the first rebalance of a group")
 	sizeVar(fs, &c.DiskReserve, prefix+"disk-reserve", 0, maxInt64, "refuse records that would leave less than this free on the disk; 0 refuses none")

@@ -177,7 +177,6 @@ func TestServerRefuses(t *testing.T) {
 		"listener.name.out.sasl.enabled.mechanisms=PLAIN":   "no listener out",
 		"log.cleanup.policy=compact":                        "topics",
 		"compression.type=zstd":                             "as the producer",
-		"connections.max.reauth.ms=1000":                    "no end",
 		"remote.log.storage.system.enable=true":             "remote",
 		"listener.security.protocol.map=PLAINTEXT:KERBEROS": "NAME:PROTOCOL",
 		"principal.builder.class=com.example.Mine":          "Java's classes",

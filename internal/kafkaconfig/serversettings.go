@@ -96,6 +96,12 @@ var serverList = slices.Concat(
 		}, -1, math.MaxInt64)),
 		honoured("fetch.max.bytes", "", number(func(s *server, n int64) { s.config.MaxFetchBytes = int(n) }, 1024, math.MaxInt32-1<<20)),
 		honoured("connections.max.idle.ms", "", span(func(s *server, d time.Duration) { s.config.IdleTimeout = d }, time.Millisecond, 1)),
+		honoured("connections.max.reauth.ms", "", span(func(s *server, d time.Duration) { s.config.MaxReauth = d }, time.Millisecond, 0)),
+		honoured("max.incremental.fetch.session.cache.slots", "", number(func(s *server, n int64) {
+			if s.config.FetchSessions = int(n); n == 0 {
+				s.config.FetchSessions = -1
+			}
+		}, 0, math.MaxInt32)),
 		honoured("max.connections", "4096 where it is not set", number(func(s *server, n int64) { s.config.MaxConnections = int(n) }, 1, math.MaxInt32)),
 		honoured("max.connections.per.ip", "", number(func(s *server, n int64) { s.config.MaxConnectionsPerIP = int(n) }, 1, math.MaxInt32)),
 
@@ -152,7 +158,6 @@ var serverList = slices.Concat(
 		only("ssl.enabled.protocols", "both are always there", "TLSv1.2,TLSv1.3", "TLSv1.3,TLSv1.2", "TLSv1.2, TLSv1.3", "TLSv1.3, TLSv1.2"),
 		only("ssl.cipher.suites", "the suites are Go's"),
 		only("ssl.engine.factory.class", noClass),
-		only("connections.max.reauth.ms", "sessions have no end of their own", "0"),
 		only("sasl.server.callback.handler.class", noClass),
 		only("principal.builder.class", noClass, "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder", "class org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"),
 		only("create.topic.policy.class.name", noClass),
@@ -223,7 +228,7 @@ var serverList = slices.Concat(
 		"group.consumer.min.session.timeout.ms", "group.consumer.regex.refresh.interval.ms", "group.coordinator.rebalance.protocols",
 		"log.index.interval.bytes", "log.index.size.max.bytes", "log.initial.task.delay.ms", "log.message.timestamp.after.max.ms",
 		"log.message.timestamp.before.max.ms", "log.preallocate", "log.roll.jitter.hours", "log.roll.jitter.ms",
-		"max.incremental.fetch.session.cache.slots", "max.request.partition.size.limit", "offset.metadata.max.bytes",
+		"max.request.partition.size.limit", "offset.metadata.max.bytes",
 		"offsets.commit.timeout.ms", "offsets.retention.check.interval.ms", "offsets.topic.compression.codec",
 		"offsets.topic.segment.bytes", "producer.id.expiration.check.interval.ms", "producer.purgatory.purge.interval.requests",
 		"quota.window.num", "quota.window.size.seconds", "request.timeout.ms", "socket.connection.setup.timeout.max.ms",
