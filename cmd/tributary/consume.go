@@ -33,6 +33,7 @@ type consumeOptions struct {
 	maxMessages   int64
 	timeout       time.Duration
 	exitAtEnd     bool
+	follow        bool
 	isolation     string
 	decode        bool
 	output        string
@@ -51,6 +52,7 @@ func (o *consumeOptions) register(fs *pflag.FlagSet, prefix string) {
 	intVar(fs, &o.maxMessages, prefix+"max-messages", 0, maxInt64, "end after this many records; 0 is no limit")
 	durationVar(fs, &o.timeout, prefix+"timeout", 0, maxDuration, "end when nothing came for so long; 0 waits for ever")
 	boolVar(fs, &o.exitAtEnd, prefix+"exit-at-end", "end where the partitions ended when the command began")
+	boolVar(fs, &o.follow, prefix+"follow", "go on with what comes after the end, as without it")
 	enumVar(fs, &o.isolation, prefix+"isolation", []string{"", "read_uncommitted", "read_committed"}, "whether to see records of open and aborted transactions (default read_uncommitted)")
 	boolVar(fs, &o.decode, prefix+"decode", "print flow records and counter samples as JSON, whatever format they are in")
 	enumVar(fs, &o.output, prefix+"output", []string{"text", "json", "kafka"}, "how to print: what --print says, a JSON object a line with all there is, or what --print says as kafka-console-consumer.sh does")
@@ -128,6 +130,9 @@ func (o *consumeOptions) check() error {
 	if o.fromBeginning {
 		o.offset = "earliest"
 	}
+	if o.follow && o.exitAtEnd {
+		return errors.New("--follow and --exit-at-end exclude each other")
+	}
 	if o.group != "" && len(o.partitions) > 0 {
 		return bad("partition", strings.Join(o.partitions, " "), "allowed with --group is none: the group shares the partitions out")
 	}
@@ -135,6 +140,9 @@ func (o *consumeOptions) check() error {
 		return err
 	}
 	o.group = o.kafka.endpoint.Properties["group.id"]
+	if o.offset == "" && o.kafka.endpoint.Properties["auto.offset.reset"] == "earliest" {
+		o.offset = "earliest"
+	}
 	if len(o.partitions) > 0 {
 		o.group = "" // a properties file names one
 	}
