@@ -56,7 +56,8 @@ func outputKafkaVar(fs *pflag.FlagSet, p *string, prefix, script string) {
 	enumVar(fs, p, prefix+"output", []string{"text", "json", "kafka"}, "how to print: a table, a JSON object a line, or as "+script+" does")
 }
 
-// table prints rows aligned under a head, or as JSON, an object a line.
+// table prints rows aligned under a head, or as JSON, an object a line. When there
+// is nothing but an error there is no head either.
 func table(out io.Writer, output, head string, rows func(row func(v any, cells ...any) error) error) error {
 	if output == "json" {
 		e := json.NewEncoder(out)
@@ -64,8 +65,15 @@ func table(out io.Writer, output, head string, rows func(row func(v any, cells .
 		return rows(func(v any, _ ...any) error { return e.Encode(v) })
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, head)
+	begun := false
+	begin := func() {
+		if !begun {
+			fmt.Fprintln(w, head)
+		}
+		begun = true
+	}
 	err := rows(func(_ any, cells ...any) error {
+		begin()
 		text := make([]string, len(cells))
 		for i, c := range cells {
 			text[i] = cellText(c)
@@ -73,6 +81,9 @@ func table(out io.Writer, output, head string, rows func(row func(v any, cells .
 		_, err := fmt.Fprintln(w, strings.Join(text, "\t"))
 		return err
 	})
+	if err == nil {
+		begin()
+	}
 	return errors.Join(w.Flush(), err)
 }
 

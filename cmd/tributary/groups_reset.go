@@ -166,14 +166,13 @@ last record are moved to these. A group that is not there comes to be.`,
 		if o.export {
 			return errors.Join(admin.WriteOffsets(out, planned, len(groups) > 1), err)
 		}
-		printed := table(out, o.output, "GROUP\tTOPIC\tPARTITION\tCURRENT-OFFSET\tNEW-OFFSET\tLOG-END-OFFSET", func(row func(v any, cells ...any) error) error {
-			var errs []error
+		return table(out, o.output, "GROUP\tTOPIC\tPARTITION\tCURRENT-OFFSET\tNEW-OFFSET\tLOG-END-OFFSET", func(row func(v any, cells ...any) error) error {
+			errs := []error{err}
 			for _, c := range planned {
 				errs = append(errs, row(resetRow{c, o.execute}, c.Group, c.Topic, c.Partition, c.Committed, c.Offset, c.End))
 			}
 			return errors.Join(errs...)
 		})
-		return errors.Join(printed, err)
 	})
 }
 

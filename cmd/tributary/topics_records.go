@@ -93,13 +93,12 @@ now.`,
 			return err
 		}
 		cuts, err := admin.DeleteRecords(ctx, cl, partitionsOf(args), before)
-		printed := table(out, o.output, "TOPIC\tPARTITION\tSTART", func(row func(v any, cells ...any) error) error {
-			var errs []error
+		return table(out, o.output, "TOPIC\tPARTITION\tSTART", func(row func(v any, cells ...any) error) error {
+			errs := []error{err}
 			for _, c := range cuts {
 				errs = append(errs, row(c, c.Topic, c.Partition, c.Start))
 			}
 			return errors.Join(errs...)
 		})
-		return errors.Join(printed, err)
 	})
 }

@@ -193,9 +193,9 @@ func existing(ctx context.Context, adm *kadm.Client, what []TopicPartitions) (to
 			names = append(names, t.Topic)
 		}
 	}
-	topics, err := adm.ListTopicsWithInternal(ctx, names...)
+	topics, err := lookUp(ctx, adm, names)
 	if err != nil {
-		return nil, Problem(err)
+		return nil, err
 	}
 	of := topicSet{}
 	for _, t := range what {

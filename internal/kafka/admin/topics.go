@@ -117,15 +117,24 @@ func SelectTopics(ctx context.Context, cl *kgo.Client, names []string, internal 
 	return plain, errors.Join(errs...)
 }
 
+// lookUp asks for topics. An error names them.
+func lookUp(ctx context.Context, adm *kadm.Client, names []string) (kadm.TopicDetails, error) {
+	topics, err := adm.ListTopicsWithInternal(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("topic %s: %w", strings.Join(names, ", "), Problem(err))
+	}
+	return topics, nil
+}
+
 // DescribeTopics describes topics, in the order of their names.
 func DescribeTopics(ctx context.Context, cl *kgo.Client, names []string) ([]Topic, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
 	adm := kadm.NewClient(cl)
-	topics, err := adm.ListTopicsWithInternal(ctx, names...)
+	topics, err := lookUp(ctx, adm, names)
 	if err != nil {
-		return nil, Problem(err)
+		return nil, err
 	}
 	of := topicSet{}
 	for _, t := range topics.Sorted() {
