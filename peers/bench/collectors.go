@@ -116,11 +116,12 @@ func startTributary(to string) func(b *bench, t *turn) (*process, error) {
 	}
 }
 
-func (b *bench) startTributary(t *turn, to string, flags ...string) (*process, error) {
-	return b.start("tributary", nil, b.tributary, append([]string{
-		"collect",
-		"--listen", address(t.port), "--http", address(t.http), "--to", to, "--log-level", "warn",
-	}, flags...)...)
+func (b *bench) startTributary(t *turn, to string) (*process, error) {
+	args := []string{"collect", "--listen", address(t.port), "--http", address(t.http), "--to", to, "--log-level", "warn"}
+	if t.spool != "" {
+		args = append(args, "--spool", t.spool, "--spool-bytes", "2GB")
+	}
+	return b.start("tributary", nil, b.tributary, args...)
 }
 
 // goflow2 is given what serves it: as many sockets as there are CPUs is its own
