@@ -260,6 +260,7 @@ func (j *javaCase) configs(t *testing.T) {
 	j.says(t, configCommand+"--describe "+of("clients")+"--entity-name app", "consumer_byte_rate=2097152.0", "request_percentage=200.0")
 	j.says(t, configCommand+"--alter "+of("users")+"--entity-name alice "+of("clients")+"--entity-name app --add-config producer_byte_rate=1024", "Completed")
 	j.says(t, configCommand+"--describe "+of("users")+"--entity-name alice "+of("clients")+"--entity-name app", "producer_byte_rate=1024.0")
+	j.says(t, configCommand+"--describe "+of("client-metrics"), "!Error")
 	j.says(t, configCommand+"--alter "+of("ips")+"--entity-name 192.0.2.1 --add-config connection_creation_rate=10", "Completed")
 	j.says(t, configCommand+"--describe "+of("ips")+"--entity-name 192.0.2.1", "connection_creation_rate=10.0")
 }
@@ -362,7 +363,7 @@ func (j *javaCase) directories(t *testing.T) {
 	topics, plan := filepath.Join(dir, "topics.json"), filepath.Join(dir, "plan.json")
 	for file, text := range map[string]string{
 		topics: `{"version":1,"topics":[{"topic":"jd"}]}`,
-		plan:   `{"version":1,"partitions":[{"topic":"jd","partition":0,"replicas":[1],"log_dirs":["any"]}]}`,
+		plan:   `{"version":1,"partitions":[{"topic":"jd","partition":0,"replicas":[1],"log_dirs":["` + j.dir + `"]}]}`,
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	kafkaGoSuite = "all tests of its packages"
-	kafkaGoTxn   = "what skips itself on Kafka 3.0 and later"
+	kafkaGoSuite = "kafka-go's own tests, of all packages"
+	kafkaGoTxn   = "kafka-go's own tests that skip themselves on Kafka 3.0 and later"
 )
 
 // TestKafkaGo has segmentio/kafka-go's own tests run, on a broker set up like that of

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	kgoSuite = "all tests of its package kgo"
-	kgoSCRAM = "its tests of SCRAM-SHA-"
+	kgoSuite = "kgo's own tests"
+	kgoSCRAM = "kgo's own tests of SCRAM, by SCRAM-SHA-"
 )
 
 func kgoTests(name, run string, env ...string) *suite {

@@ -11,7 +11,7 @@ type how int
 const (
 	skipsItself how = 1 + iota // it looks at what there is, and goes
 	fails                      // it is run, and cannot pass
-	leaveOut                   // it is not run, because it would end the whole suite
+	leaveOut                   // it is not run: it would end the suite, look beyond it, or go by chance
 )
 
 // skip is a test that does not pass, and why that says nothing against the broker.
