@@ -130,10 +130,9 @@ func (p *Producer) decide(pt *partition, code int16) {
 		p.better()
 	case tooLarge:
 		if b.records > 1 {
-			if parts, err := p.split(b); err == nil {
-				p.metrics.splits.Add(1)
-				pt.pop()
-				pt.push(parts...)
+			// Larger ones need not be tried, for a while.
+			p.tooLarge, p.grown = len(b.buf), time.Now()
+			if p.halve(pt) {
 				return
 			}
 		}
@@ -233,6 +232,38 @@ func (p *Producer) renumber(pt *partition, forgotten bool, err error) {
 	}
 	p.tell(err)
 	p.trouble(pt, nil)
+}
+
+// halve splits the first batch of a partition, if that is possible.
+func (p *Producer) halve(pt *partition) bool {
+	parts, err := p.split(pt.queue[0])
+	if err != nil {
+		return false
+	}
+	p.metrics.splits.Add(1)
+	pt.pop()
+	pt.push(parts...)
+	return true
+}
+
+// fit splits what comes next in a partition until it is smaller than what the topic
+// would not take. From time to time it is tried whether that has grown: twice as much.
+func (p *Producer) fit(pt *partition, now time.Time) {
+	if p.tooLarge == 0 {
+		return
+	}
+	if now.Sub(p.grown) > p.settings.metadataAge {
+		p.tooLarge, p.grown = 2*p.tooLarge, now
+		if p.tooLarge > 2*max(p.settings.batchBytes, p.settings.requestBytes) {
+			p.tooLarge = 0
+			return
+		}
+	}
+	for b := pt.queue[0]; !b.numbered && b.records > 1 && len(b.buf) >= p.tooLarge; b = pt.queue[0] {
+		if !p.halve(pt) {
+			return
+		}
+	}
 }
 
 // split makes two batches of one, whose numbers go on where it had its own.

@@ -82,6 +82,8 @@ type Producer struct {
 	assigning  bool            // again, after a while
 	told       map[string]bool // troubles that a line has been logged for
 	refusal    time.Time       // when a line was last logged
+	tooLarge   int             // octets of a batch that the topic would not take; 0: none was
+	grown      time.Time       // when that was last doubted
 
 	spool     Spool // nil: there is none
 	lanes     []*lane

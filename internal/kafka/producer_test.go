@@ -202,6 +202,42 @@ func TestSplits(t *testing.T) {
 	}
 }
 
+// TestTooLargeRemembered: once a topic has refused a batch for its size, those that follow
+// are split before they are sent, until it may have grown.
+func TestTooLargeRemembered(t *testing.T) {
+	s := stuck(t, Properties{}, 1)
+	pt := s.partitions[0]
+	size := len(s.give(t, pt, 16).buf)
+	s.send(t, pt, kerr.MessageTooLarge, nil, nil)
+	fit := func(later time.Duration) (sizes []int) {
+		for len(pt.queue) > 0 {
+			s.mu.Lock()
+			s.fit(pt, time.Now().Add(later))
+			sizes = append(sizes, int(pt.queue[0].records))
+			s.mu.Unlock()
+			s.send(t, pt, nil)
+		}
+		return sizes
+	}
+	s.give(t, pt, 40)
+	for _, n := range fit(0) {
+		if n != 10 {
+			t.Errorf("a batch of %d records, of 40 where 16 were too many", n)
+		}
+	}
+	s.give(t, pt, 16)
+	if got := fit(0); len(got) != 2 {
+		t.Errorf("batches of %v records", got)
+	}
+	s.give(t, pt, 16)
+	if got := fit(2 * s.settings.metadataAge); len(got) != 1 {
+		t.Errorf("%d octets are not tried again: batches of %v records", size, got)
+	}
+	if used, _ := s.Queue(); used != 0 || s.delivered != 16+40+16+16 || s.refused != 0 {
+		t.Errorf("%d octets of memory are lost, %d flows delivered, %d refused", used, s.delivered, s.refused)
+	}
+}
+
 // decode reads a batch with kmsg, checks its header and returns the values.
 func decode(t testing.TB, raw []byte) (values []string) {
 	t.Helper()

@@ -95,6 +95,7 @@ func (s *sender) collect() (ready bool, wait time.Duration) {
 			wait = min(wait, d)
 			continue
 		}
+		p.fit(pt, now)
 		b := pt.queue[0]
 		if len(s.carried) > 0 && size+len(b.buf)+partitionOverhead > p.settings.requestBytes {
 			continue
