@@ -20,10 +20,10 @@ type Appender struct {
 	// is in them.
 	noting bool
 	known  int32 // number of partitions, since the last note
-	inside bool // there are records that belong to the next note
-	lost   bool // one of them was given up
-	due    bool // what is open has waited for long enough, once the note is there
-	waits  bool // Append waits for memory: notes have to wait, too
+	inside bool  // there are records that belong to the next note
+	lost   bool  // one of them was given up
+	due    bool  // what is open has waited for long enough, once the note is there
+	waits  bool  // Append waits for memory: notes have to wait, too
 	notes  []byte
 	sealed []*batch
 }
