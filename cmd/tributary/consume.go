@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/tributary-net/tributary/internal/daemon"
 	"github.com/tributary-net/tributary/internal/kafka"
 )
 
@@ -40,6 +41,10 @@ type consumeOptions struct {
 	print         string
 	keySep        string
 	delimiter     string
+	http          string
+	logFormat     string
+
+	metrics kafka.ClientMetrics
 }
 
 func (o *consumeOptions) register(fs *pflag.FlagSet, prefix string) {
@@ -59,6 +64,8 @@ func (o *consumeOptions) register(fs *pflag.FlagSet, prefix string) {
 	textVar(fs, &o.print, prefix+"print", "list", checkPrint, "what to print of a record: "+strings.Join(printable, ", "))
 	stringVar(fs, &o.keySep, prefix+"key-separator", "what parts the printed pieces; \\t is a tab")
 	textVar(fs, &o.delimiter, prefix+"delimiter", "text", checkDelimiter, "what ends a printed record; \\n, \\t and \\0 are understood")
+	textVar(fs, &o.http, prefix+"http", "host:port|off", checkHTTP, "serve /metrics, /healthz, /readyz and /debug/pprof/ here while it runs")
+	enumVar(fs, &o.logFormat, prefix+"log-format", daemon.LogFormats, "how to write the log of that")
 }
 
 // printable are the pieces of a record that --print takes.
@@ -150,7 +157,7 @@ func (o *consumeOptions) check() error {
 }
 
 func newConsume() *cobra.Command {
-	o := &consumeOptions{kafka: defaultKafkaOptions(), output: "text", print: "value", keySep: `\t`, delimiter: `\n`}
+	o := &consumeOptions{kafka: defaultKafkaOptions(), output: "text", print: "value", keySep: `\t`, delimiter: `\n`, http: "off", logFormat: "text"}
 	return configured(&cobra.Command{
 		Use:   "consume [TOPIC...]",
 		Short: "Print the records of topics",
@@ -166,7 +173,7 @@ elsewhere.`,
 		defer stop()
 		out := bufio.NewWriterSize(c.OutOrStdout(), 64<<10)
 		p := newPrinter(o, out)
-		err := consume(ctx, c, o, args, p)
+		err := o.operate(ctx, c, func(ctx context.Context) error { return consume(ctx, c, o, args, p) })
 		if o.output == "kafka" {
 			fmt.Fprintf(c.ErrOrStderr(), "Processed a total of %d messages\n", p.records)
 		}
@@ -275,14 +282,14 @@ func consume(ctx context.Context, c *cobra.Command, o *consumeOptions, args []st
 		delete(endpoint.Properties, "group.id")
 	}
 	opts := endpoint.ConsumerOptions()
-	opts = append(opts, kgo.ConsumeStartOffset(begin), kgo.MetadataMinAge(250*time.Millisecond))
+	opts = append(opts, kgo.ConsumeStartOffset(begin), kgo.MetadataMinAge(250*time.Millisecond), kgo.WithHooks(&o.metrics))
 	if o.offset != "" { // where the offset asked for is gone
 		opts = append(opts, kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	}
 	switch {
 	case o.group != "":
 		// Only what was printed is committed.
-		opts = append(opts, kgo.AutoCommitMarks())
+		opts = append(append(opts, kgo.AutoCommitMarks()), o.metrics.GroupOptions()...)
 		if o.exitAtEnd {
 			opts = append(opts, kgo.AdjustFetchOffsetsFn(end.assigned))
 		}
@@ -351,6 +358,7 @@ func poll(ctx context.Context, cl *kgo.Client, o *consumeOptions, p *printer, en
 		if ctx.Err() != nil {
 			return nil
 		}
+		o.metrics.Polled(fetches)
 		var failed error
 		fetches.EachError(func(topic string, partition int32, err error) {
 			if failed == nil && !errors.Is(err, context.DeadlineExceeded) {

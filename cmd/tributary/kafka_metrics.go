@@ -163,9 +163,9 @@ var kafkaMetrics = []kafkaMetric{
 	kafkaGauge("producer_buffer_available_bytes", "What of it is free.", "buffer-available-bytes", gaugeOfProducer(func(p *kafka.ProducerStats) float64 { return float64(p.BufferAvailable) })),
 	kafkaGauge("producer_waiting", "Workers that wait for memory.", "waiting-threads", gaugeOfProducer(func(p *kafka.ProducerStats) float64 { return float64(p.Waiting) })),
 
-	ofRequests("requests_total", "Requests, by kind.", "request-total, request-rate, fetch-total, fetch-rate, response-total", prometheus.CounterValue, func(r kafka.RequestStats) float64 { return float64(r.Count) }),
-	ofRequests("request_seconds_total", "From the first octet of a request to the last one of its answer, all together, by kind.", "request-latency-avg, fetch-latency-avg = this by requests", prometheus.CounterValue, func(r kafka.RequestStats) float64 { return r.Time.Seconds() }),
-	ofRequests("request_max_seconds", "The longest of these in the last one to two minutes.", "request-latency-max, fetch-latency-max", prometheus.GaugeValue, func(r kafka.RequestStats) float64 { return r.Max.Seconds() }),
+	ofRequests("requests_total", "Requests, by kind.", "request-total, request-rate, fetch-total, fetch-rate, response-total, commit-total, commit-rate, join-total, join-rate, sync-total, sync-rate, heartbeat-total, heartbeat-rate", prometheus.CounterValue, func(r kafka.RequestStats) float64 { return float64(r.Count) }),
+	ofRequests("request_seconds_total", "From the first octet of a request to the last one of its answer, all together, by kind.", "request-latency-avg, fetch-latency-avg, commit-latency-avg, join-time-avg, sync-time-avg, heartbeat-response-time-avg = this by requests", prometheus.CounterValue, func(r kafka.RequestStats) float64 { return r.Time.Seconds() }),
+	ofRequests("request_max_seconds", "The longest of these in the last one to two minutes.", "request-latency-max, fetch-latency-max, commit-latency-max, join-time-max, sync-time-max, heartbeat-response-time-max", prometheus.GaugeValue, func(r kafka.RequestStats) float64 { return r.Max.Seconds() }),
 	kafkaCounter("throttles", "Answers that asked for a pause, by quotas of the cluster.", "", func(s *kafkaStats) (uint64, bool) { return s.Throttles, true }),
 	{
 		prometheus.NewDesc("tributary_kafka_throttle_seconds_total", "These pauses, all together.", []string{"client"}, nil),
@@ -181,6 +181,8 @@ var kafkaMetrics = []kafkaMetric{
 
 	kafkaCounter("consumer_records", "Records fetched.", "records-consumed-total, records-consumed-rate; records-per-request-avg = this by Fetch requests", func(s *kafkaStats) (uint64, bool) { return s.ConsumedRecords, true }),
 	kafkaCounter("consumer_bytes", "Size of these records as they came, compressed.", "bytes-consumed-total, bytes-consumed-rate; fetch-size-avg = this by Fetch requests", func(s *kafkaStats) (uint64, bool) { return s.ConsumedBytes, true }),
+	kafkaCounter("consumer_rebalances", "How often the group has told its member which partitions it has.", "rebalance-total", func(s *kafkaStats) (uint64, bool) { return s.Rebalances, true }),
+	kafkaGauge("consumer_assigned_partitions", "Partitions it has of its group.", "assigned-partitions", func(s *kafkaStats) (float64, bool) { return float64(s.Assigned), true }),
 	{
 		prometheus.NewDesc("tributary_kafka_consumer_lag_records", "Records between what was consumed last and the end, by partition.", []string{"client", "topic", "partition"}, nil),
 		prometheus.GaugeValue, "records-lag; records-lag-max is the largest", func(s *kafkaStats, out func(float64, ...string)) {

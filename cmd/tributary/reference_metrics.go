@@ -115,8 +115,9 @@ var metricParts = []struct{ part, title, text string }{
 		"`unknown_protocol`, `truncated`, `invalid_template`, `malformed` or `decoder`."},
 	{"sink", "Destinations", "Of every command that has `--to`. `to` is the endpoint without secrets; `result` is `written`, `delivered`, `dropped` or " +
 		"`refused`. At any time written = delivered + dropped + refused + spooled + in flight; what an earlier process has left in the spool counts as written."},
-	{"kafka", "Kafka clients", "Of every long-running command that writes to Kafka. `client` is the endpoint of a destination, or that of a topic " +
-		"of the collector's own beside it; connections and requests of several producers are summed up. `request` is `Produce`, `Fetch`, `Metadata` or `other`. " +
+	{"kafka", "Kafka clients", "Of every long-running command that writes to Kafka, and of `tributary consume`. `client` is the endpoint of a destination, or that of a topic " +
+		"of the collector's own beside it; connections and requests of several producers are summed up. `request` is `Produce`, `Fetch`, `Metadata`, " +
+		"`OffsetCommit`, `JoinGroup`, `SyncGroup`, `Heartbeat` or `other`. " +
 		"Below is what Java's clients call these."},
 	{"broker", "Embedded broker", "Of `tributary broker` and `tributary up`. `request` is Kafka's name of a request, `error` Kafka's name of an error, " +
 		"`state` the state of a group. Of the first 500 topics each has its own; the rest are summed up as `other`."},
@@ -156,8 +157,8 @@ func writeMetrics(w io.Writer) error {
 
 // writeJavaNames writes which metric has what the MBeans of Java's clients say.
 func writeJavaNames(w io.Writer) {
-	fmt.Fprint(w, "\nThe MBeans `kafka.producer:type=producer-metrics`, `producer-topic-metrics`, `kafka.consumer:type=consumer-fetch-manager-metrics` "+
-		"and their like have averages and rates over a window; `rate()` over these counters, or one rate by another, gives the same. Java counts times "+
+	fmt.Fprint(w, "\nThe MBeans `kafka.producer:type=producer-metrics`, `producer-topic-metrics`, `kafka.consumer:type=consumer-fetch-manager-metrics`, "+
+		"`consumer-coordinator-metrics` and their like have averages and rates over a window; `rate()` over these counters, or one rate by another, gives the same. Java counts times "+
 		"in milliseconds, these are seconds.\n\n| Java's attributes | here |\n|---|---|\n")
 	for _, k := range kafkaMetrics {
 		if m, err := parseDesc(k.desc.String()); err == nil && k.java != "" {

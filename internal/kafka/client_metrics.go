@@ -1,12 +1,14 @@
 package kafka
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // ClientMetrics counts what clients do: pass it to each with kgo.WithHooks. The numbers
@@ -22,9 +24,12 @@ type ClientMetrics struct {
 	records, bytes, batches atomic.Uint64 // consumed
 	produced                [3]atomic.Uint64
 
-	mu   sync.Mutex
-	open map[net.Conn]bool
-	lag  map[TopicPartition]int64
+	rebalances atomic.Uint64
+
+	mu       sync.Mutex
+	open     map[net.Conn]bool
+	lag      map[TopicPartition]int64
+	assigned int
 }
 
 // TopicPartition names a partition.
@@ -41,13 +46,17 @@ const (
 	ProduceRequests RequestKind = iota
 	FetchRequests
 	MetadataRequests
+	OffsetCommitRequests
+	JoinGroupRequests
+	SyncGroupRequests
+	HeartbeatRequests // of either group protocol
 	OtherRequests
 	requestKinds
 )
 
 // String returns Kafka's name of the request, or other.
 func (k RequestKind) String() string {
-	return [...]string{"Produce", "Fetch", "Metadata", "other"}[k]
+	return [...]string{"Produce", "Fetch", "Metadata", "OffsetCommit", "JoinGroup", "SyncGroup", "Heartbeat", "other"}[k]
 }
 
 type requestMetrics struct {
@@ -99,20 +108,32 @@ func (m *ClientMetrics) Connected() bool {
 func (m *ClientMetrics) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e kgo.BrokerE2E) {
 	m.out.Add(uint64(e.BytesWritten))
 	m.in.Add(uint64(e.BytesRead))
-	kind := OtherRequests
-	switch key {
-	case 0:
-		kind = ProduceRequests
-	case 1:
-		kind = FetchRequests
-	case 3:
-		kind = MetadataRequests
-	}
 	took := e.DurationE2E()
-	r := &m.kinds[kind]
+	r := &m.kinds[requestKind(key)]
 	r.count.Add(1)
 	r.time.Add(int64(took))
 	r.max.note(took)
+}
+
+// requestKind is the kind of an API key.
+func requestKind(key int16) RequestKind {
+	switch kmsg.Key(key) {
+	case kmsg.Produce:
+		return ProduceRequests
+	case kmsg.Fetch:
+		return FetchRequests
+	case kmsg.Metadata:
+		return MetadataRequests
+	case kmsg.OffsetCommit:
+		return OffsetCommitRequests
+	case kmsg.JoinGroup:
+		return JoinGroupRequests
+	case kmsg.SyncGroup:
+		return SyncGroupRequests
+	case kmsg.Heartbeat, kmsg.ConsumerGroupHeartbeat:
+		return HeartbeatRequests
+	}
+	return OtherRequests
 }
 
 // OnBrokerThrottle implements kgo.HookBrokerThrottle.
@@ -152,6 +173,32 @@ func (m *ClientMetrics) Polled(fetches kgo.Fetches) {
 	})
 }
 
+// GroupOptions has what a group assigns to its member counted.
+func (m *ClientMetrics) GroupOptions() []kgo.Opt {
+	gone := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for topic, numbers := range partitions {
+			m.assigned -= len(numbers)
+			for _, n := range numbers {
+				delete(m.lag, TopicPartition{topic, n})
+			}
+		}
+	}
+	return []kgo.Opt{
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+			m.rebalances.Add(1)
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			for _, numbers := range partitions {
+				m.assigned += len(numbers)
+			}
+		}),
+		kgo.OnPartitionsRevoked(gone),
+		kgo.OnPartitionsLost(gone),
+	}
+}
+
 // RequestStats are the requests of one kind, those that got no answer included.
 type RequestStats struct {
 	Kind  RequestKind
@@ -171,6 +218,8 @@ type ClientStats struct {
 	ThrottleMax                                          time.Duration // of the last one to two minutes
 	ConsumedRecords, ConsumedBytes, ConsumedBatches      uint64        // bytes as they came, compressed
 	Lag                                                  map[TopicPartition]int64
+	Rebalances                                           uint64 // of its group: how often it was told what it has
+	Assigned                                             int    // partitions it has of its group
 	ProducedRecords, ProducedBytes, ProducedUncompressed uint64 // record by record
 }
 
@@ -190,6 +239,7 @@ func (m *ClientMetrics) Stats() ClientStats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.Connections = len(m.open)
+	s.Rebalances, s.Assigned = m.rebalances.Load(), m.assigned
 	s.Lag = make(map[TopicPartition]int64, len(m.lag))
 	for p, n := range m.lag {
 		s.Lag[p] = n
