@@ -190,7 +190,7 @@ func produceTo(rq *request, t *topic, index int32, records []byte, acks int16, t
 		c.produceRejected.Add(1)
 		return r
 	}
-	var o commitlog.AppendOptions
+	o := commitlog.AppendOptions{MayCallBack: true}
 	if transactional(records) {
 		var in *txn
 		if in, r.joined, r.code = rq.broker().txns.admit(rq, txnID, topicPartition{t.name, index}, records); r.code != codeNone {
@@ -198,7 +198,7 @@ func produceTo(rq *request, t *topic, index int32, records []byte, acks int16, t
 			return r
 		}
 		defer in.mu.RUnlock()
-		o.AllowTransactional = true
+		o = commitlog.AppendOptions{AllowTransactional: true}
 	}
 	info, err := part.log.Append(records, o)
 	if err != nil {

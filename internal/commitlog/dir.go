@@ -37,6 +37,7 @@ type Dir struct {
 	nextID int64
 
 	flusher  flusher
+	inPlace  time.Duration // syncs that take less are done by the appender
 	counters counters
 	failure  atomic.Pointer[error]
 
@@ -67,6 +68,9 @@ func OpenDir(cfg DirConfig) (*Dir, error) {
 		checkpoint: make(chan struct{}, 1),
 		done:       make(chan struct{}),
 		pace:       pace{rate: cfg.CleanerRate},
+	}
+	if cfg.FS == OSFS() { // another one may wait for whoever appends
+		d.inPlace = syncInPlace
 	}
 	if err := d.open(); err != nil {
 		for _, l := range d.logs {

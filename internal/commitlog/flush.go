@@ -16,6 +16,10 @@ const (
 	again              // a lane flushes it, and it was written to since
 )
 
+// syncInPlace is how long a sync may take for the appender to do it by itself the next time: less than it takes to hand it
+// to a lane and to hear of its end. File systems in memory are as quick, and persistent memory.
+const syncInPlace = 20 * time.Microsecond
+
 // flusher syncs what was written, back to back while there is something: all appends that arrive during one sync of a
 // log share the next. A few logs are synced side by side, in lanes, because a journalling file system commits
 // them together.
@@ -120,7 +124,9 @@ func (l *Log) flush() error {
 	if err != nil {
 		return l.dir.offline(fmt.Errorf("flush %s-%d: %w", l.topic, l.partition, err))
 	}
-	l.dir.counters.flushed(time.Since(start))
+	took := time.Since(start)
+	l.dir.counters.flushed(took)
+	l.quick.Store(took < l.dir.inPlace)
 	if len(sealed) > 0 {
 		l.mu.Lock()
 		l.recovery = max(l.recovery, active.base)

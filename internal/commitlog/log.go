@@ -40,8 +40,9 @@ type Log struct {
 	cleaned   int64 // everything below was compacted
 	horizon   int64 // ms: when a tombstone of what was compacted is due, 0 for none
 
-	nameMu  sync.Mutex // files of sealed segments get other names; taken before flushMu
-	flushMu sync.Mutex // one flush at a time; taken before mu
+	nameMu  sync.Mutex  // files of sealed segments get other names; taken before flushMu
+	flushMu sync.Mutex  // one flush at a time; taken before mu
+	quick   atomic.Bool // the last sync took less than handing it to a lane does
 
 	markMu   sync.Mutex
 	mark     mark
@@ -216,6 +217,10 @@ type AppendOptions struct {
 	AllowTransactional bool // transactional batches, of a producer the caller knows to be in a transaction
 	UseReserve         bool // what DiskReserve and DiskBudget keep from others, for what makes it possible to go on
 	Unsequenced        bool // such batches with base sequence -1, which a coordinator writes in a producer's name
+
+	// MayCallBack says that the caller holds nothing which others want who wait for a flush: where a sync is as quick as
+	// handing it over, it is done before Append returns, and they are told.
+	MayCallBack bool
 }
 
 // AppendInfo says where batches went.
@@ -263,9 +268,12 @@ func (l *Log) Append(b []byte, o AppendOptions) (AppendInfo, error) {
 	}
 	l.dir.counters.appends.Add(1)
 	l.dir.counters.appendedBytes.Add(int64(len(b)))
-	if l.dir.cfg.Durability == PageCache {
+	switch {
+	case l.dir.cfg.Durability == PageCache:
 		l.advance(m)
-	} else {
+	case o.MayCallBack && l.quick.Load():
+		_ = l.flush() // the directory and those who wait know
+	default:
 		l.dir.flusher.add(l)
 	}
 	return info, nil
