@@ -3,7 +3,7 @@ package broker
 import "github.com/twmb/franz-go/pkg/kmsg"
 
 // EndTxn (key 26), versions 0 to 5. KIP-98, KIP-482, KIP-588 (PRODUCER_FENCED, v2), KIP-890 (v5: the producer goes on with the
-// epoch the answer names). Answered when the decision is on the disk and the markers are written.
+// epoch the answer names). Answered when the decision and the markers are on the disk.
 func endTxnAPI() api {
 	return api{key: 26, min: 0, max: 5, serve: serveEndTxn, outline: "string int64 int16 bool"}
 }

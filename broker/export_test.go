@@ -31,9 +31,25 @@ func AppendTestProducerBatch(dst []byte, id int64, epoch int16, sequence int32, 
 	return dst
 }
 
+// AppendTestTxnBatch is AppendTestProducerBatch for a batch of a transaction.
+func AppendTestTxnBatch(dst []byte, id int64, epoch int16, sequence int32, n int) []byte {
+	at := len(dst)
+	dst = AppendTestProducerBatch(dst, id, epoch, sequence, n)
+	b := dst[at:]
+	b[batchAttrsAt+1] |= 1 << 4
+	binary.BigEndian.PutUint32(b[batchCRCAt:], crc32.Checksum(b[batchAttrsAt:], batchCRC))
+	return dst
+}
+
 // WithSync has every sync of a log file ask f first.
 func WithSync(cfg Config, f func() error) Config {
 	cfg.fs = syncFS{commitlog.OSFS(), f}
+	return cfg
+}
+
+// WithFS has the logs lie in another file system.
+func WithFS(cfg Config, fs commitlog.FS) Config {
+	cfg.fs = fs
 	return cfg
 }
 

@@ -16,7 +16,7 @@ import (
 // Transactions (KIP-98; KIP-360; KIP-890, transaction version 2: a new epoch for each transaction, and partitions join by being
 // written to). This broker coordinates all of them and leads all partitions, so the steps are short:
 //
-//	Empty --first partition--> Ongoing --EndTxn--> PrepareCommit --flushed, markers written--> CompleteCommit
+//	Empty --first partition--> Ongoing --EndTxn--> PrepareCommit --flushed, markers flushed--> CompleteCommit
 //	                              |                                                                |
 //	                              +--- EndTxn, time out, a new producer --> PrepareAbort --> CompleteAbort
 //
@@ -63,8 +63,9 @@ type txn struct {
 // lastEpochOfID is the highest epoch a producer is given; the one above it is for fencing it.
 const lastEpochOfID = math.MaxInt16 - 1
 
-// openTxns reads what is known of transactions, and ends those that were decided. Partitions may hold transactions that
-// nobody knows of, because their first batch was flushed and what let it in was not: they are aborted.
+// openTxns reads what is known of transactions, and ends those that were decided. Partitions may hold more than is known,
+// because a batch was flushed and what let it in was not. Its producer was not answered and sends it again, which the
+// partition takes for what it has: so it belongs to the producer's transaction. Without such a producer it is aborted.
 func openTxns(b *Broker) (*txns, error) {
 	ts := &txns{b: b, byID: make(map[string]*txn), done: make(chan struct{})}
 	if err := ts.replay(); err != nil {
@@ -73,6 +74,7 @@ func openTxns(b *Broker) (*txns, error) {
 	for _, t := range ts.byID {
 		if t.state == kmsg.TransactionStatePrepareCommit || t.state == kmsg.TransactionStatePrepareAbort {
 			t.busy = true
+			t.passOver()
 			t.finish()
 		}
 	}
@@ -106,18 +108,40 @@ func (ts *txns) adopt() error {
 					continue
 				}
 				t, tp := byProducer[info.ProducerID], topicPartition{topic.name, p.index}
-				if t != nil && t.state == kmsg.TransactionStateOngoing && t.epoch == info.Epoch {
+				if t != nil && t.epoch == info.Epoch && !t.busy {
+					if t.state != kmsg.TransactionStateOngoing {
+						t.state, t.start = kmsg.TransactionStateOngoing, time.Now()
+					}
 					t.partitions[tp] = true
 					continue
 				}
 				ts.b.log.Warn("transaction that nobody knows of is aborted", "topic", topic.name, "partition", p.index, "producer", info.ProducerID)
-				if err := ts.mark(tp, info.ProducerID, info.Epoch, false); err != nil {
+				if _, err := ts.mark(tp, info.ProducerID, info.Epoch, false); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// passOver leaves partitions out of a decision, at the start, that have its marker and hold batches of the next transaction
+// already, which it is not about: they have the epoch that the decision raised (KIP-890).
+func (t *txn) passOver() {
+	if t.version < 2 {
+		return
+	}
+	for tp := range t.partitions {
+		topic := t.ts.b.topics.get(tp.topic)
+		if topic == nil || topic.partition(tp.partition) == nil {
+			continue
+		}
+		for _, info := range topic.partition(tp.partition).log.Producers() {
+			if info.ProducerID == t.producerID && info.Epoch == t.epoch && info.TxnStartOffset >= 0 {
+				delete(t.partitions, tp)
+			}
+		}
+	}
 }
 
 // with calls f with a transactional id locked. One that is not there is made when create says so; else the answer is false.
@@ -238,10 +262,17 @@ func (t *txn) prepare(commit, bump, fence bool) (logged, error) {
 // what it reads.
 func (t *txn) finish() {
 	commit := t.state == kmsg.TransactionStatePrepareCommit
+	marked := make(map[topicPartition]logged, len(t.partitions))
+	var err error
 	for tp := range t.partitions {
-		if err := t.ts.mark(tp, t.producerID, t.epoch, commit); err != nil {
-			// The directory is offline, or closing: the next start goes on from the decision.
-			t.ts.b.log.Error("transaction marker not written", "transactional_id", t.id, "topic", tp.topic, "partition", tp.partition, "err", err)
+		if marked[tp], err = t.ts.mark(tp, t.producerID, t.epoch, commit); err != nil {
+			t.unmarked(tp, err)
+			return
+		}
+	}
+	for tp, l := range marked {
+		if err := t.ts.flushed(l); err != nil {
+			t.unmarked(tp, err)
 			return
 		}
 	}
@@ -261,6 +292,27 @@ func (t *txn) finish() {
 	}
 }
 
+// unmarked says that a partition has no marker on the disk. The directory is offline, or closing: the next start goes on from
+// the decision.
+func (t *txn) unmarked(tp topicPartition, err error) {
+	t.ts.b.log.Error("transaction marker not written", "transactional_id", t.id, "topic", tp.topic, "partition", tp.partition, "err", err)
+}
+
+// flushed waits until a marker is on the disk. Until all are, what comes after the decision may not be written down: a power
+// cut could leave that and lose a marker, and the start after it would take what was committed for the transaction of nobody.
+func (ts *txns) flushed(l logged) error {
+	if l.log == nil {
+		return nil
+	}
+	done := make(chan error, 1)
+	l.wait(func(err error) { done <- err })
+	err := <-done
+	if logCode(err) == codeUnknownTopicOrPartition && !ts.b.isClosing() {
+		return nil // deleted just now
+	}
+	return err
+}
+
 // whenDecided finishes a transaction once its decision is on the disk, and then calls f. It must not be called with the
 // transaction locked.
 func (t *txn) whenDecided(l logged, f func(error)) {
@@ -276,26 +328,28 @@ func (t *txn) whenDecided(l logged, f func(error)) {
 }
 
 // mark ends a producer's transaction in one partition. A partition that is gone needs no marker.
-func (ts *txns) mark(tp topicPartition, producerID int64, epoch int16, commit bool) error {
+func (ts *txns) mark(tp topicPartition, producerID int64, epoch int16, commit bool) (l logged, err error) {
 	topic := ts.b.topics.get(tp.topic)
 	if topic == nil {
-		return nil
+		return l, nil
 	}
 	p := topic.partition(tp.partition)
 	if p == nil {
-		return nil
+		return l, nil
 	}
-	_, err := p.log.AppendMarker(commitlog.TxnMarker{ProducerID: producerID, ProducerEpoch: epoch, Commit: commit, CoordinatorEpoch: ts.coordinatorEpoch()})
+	info, err := p.log.AppendMarker(commitlog.TxnMarker{ProducerID: producerID, ProducerEpoch: epoch, Commit: commit, CoordinatorEpoch: ts.coordinatorEpoch()})
 	if c := logCode(err); c == codeUnknownTopicOrPartition && !ts.b.isClosing() || c == codeInvalidProducerEpoch {
 		err = nil // deleted just now, or ended by a newer epoch already
+	} else if err == nil {
+		l = logged{p.log, info.BaseOffset, info.LastOffset}
 	}
 	if err != nil {
-		return fmt.Errorf("%s-%d: %w", tp.topic, tp.partition, err)
+		return l, fmt.Errorf("%s-%d: %w", tp.topic, tp.partition, err)
 	}
 	if tp.topic == offsetsTopic {
 		ts.b.groups.endTxn(tp.partition, producerID, commit)
 	}
-	return nil
+	return l, nil
 }
 
 // sweep aborts transactions that have taken too long, and forgets ids that nobody has used for long.

@@ -30,7 +30,10 @@ func serveWriteTxnMarkers(rq *request, m kmsg.Request) error {
 				case t == nil || t.partition(partition) == nil:
 					rp.ErrorCode = rq.code(codeUnknownTopicOrPartition)
 				default:
-					err := b.txns.mark(topicPartition{t.name, partition}, q.ProducerID, q.ProducerEpoch, q.Committed)
+					l, err := b.txns.mark(topicPartition{t.name, partition}, q.ProducerID, q.ProducerEpoch, q.Committed)
+					if err == nil {
+						err = b.txns.flushed(l)
+					}
 					rp.ErrorCode = rq.code(logCode(err))
 				}
 				rt.Partitions = append(rt.Partitions, rp)

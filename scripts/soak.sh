@@ -2,7 +2,8 @@
 # Runs everything with demo traffic for a while and watches that it stays well, then
 # the tests that break what can break, each for as long. Before that the broker's log
 # lives through FAULT_ROUNDS (2000) random histories of power cuts, full disks, failing
-# fsyncs and interrupted compactions:
+# fsyncs and interrupted compactions, and the broker is killed and loses its power under
+# load as often, but a hundred times each at most:
 #
 #   scripts/soak.sh [MINUTES [TEST]]     (10, all; TEST is a regular expression)
 #
@@ -28,6 +29,7 @@ if [ -n "$tests" ]; then
 	exit
 fi
 TRIBUTARY_FAULT_ROUNDS=${FAULT_ROUNDS:-2000} go test -count=1 -timeout 24h -run 'Crash|Compact' ./internal/commitlog
+TRIBUTARY_FAULT_ROUNDS=${FAULT_ROUNDS:-2000} go test -count=1 -v -timeout 24h -run '^Test(KillLoad|PowerLoss)$' ./broker
 
 binary=$PWD/bin/tributary
 [ -x "$binary" ] || make -s build

@@ -48,6 +48,8 @@ func (d *Dir) Compact(now time.Time) {
 			err = d.writeCleanerPoints()
 			// What did not fit in the map is for the next round, which begins where this one ended.
 			tired[l] = whole || end <= c.from
+		case l.gone(): // with its files, meanwhile
+			err, tired[l] = nil, true
 		case errors.Is(err, ErrClosed) || errors.Is(err, ErrOffline):
 			return
 		default:
@@ -58,6 +60,13 @@ func (d *Dir) Compact(now time.Time) {
 			d.cfg.Logger.Warn("log not compacted", "topic", l.topic, "partition", l.partition, "err", err)
 		}
 	}
+}
+
+// gone says whether the log has been deleted.
+func (l *Log) gone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.deleted
 }
 
 // dirtiest finds the log to compact next.

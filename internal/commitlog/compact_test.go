@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 // entry is a record as a consumer sees it.
@@ -151,7 +152,7 @@ func newCompactHistory(t testing.TB, seed uint64) *compactHistory {
 		open: map[int64][]int64{}, aborted: map[int64]bool{}, now: time.UnixMilli(1_700_000_000_000), horizon: time.Hour,
 	}
 	h.cfg = commitlog.DirConfig{
-		Path: "data", FS: newMemFS(), RetentionInterval: -1, CleanerInterval: -1,
+		Path: "data", FS: memfs.New(), RetentionInterval: -1, CleanerInterval: -1,
 		CleanerMapBytes: []int64{0, 500, 2000}[rng.IntN(3)],
 		Defaults: commitlog.LogConfig{
 			SegmentBytes: 1024 + int64(rng.IntN(3))*1500, IndexIntervalBytes: 1 + rng.IntN(800), RetentionAge: -1,
@@ -286,7 +287,7 @@ func (h *compactHistory) step() {
 	case n < 95:
 		flushAll(h.t, h.log)
 		old := h.dir
-		h.cfg.FS = h.cfg.FS.(*memFS).crash(h.rng, crashMode(h.rng.IntN(int(crashModes))))
+		h.cfg.FS = h.cfg.FS.(*memfs.FS).Crash(h.rng, memfs.CrashMode(h.rng.IntN(int(memfs.CrashModes))))
 		old.Close()
 		h.reopen()
 	}
@@ -367,7 +368,7 @@ func roll(t testing.TB, d *commitlog.Dir, l *commitlog.Log) {
 }
 
 func TestTombstones(t *testing.T) {
-	d := open(t, commitlog.DirConfig{Path: "data", FS: newMemFS(), CleanerInterval: -1})
+	d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New(), CleanerInterval: -1})
 	l := create(t, d, "t", commitlog.LogConfig{Compact: true, DeleteRetention: time.Hour})
 	appendTo(t, l, keyed(1000, "a=1", "b=1"))
 	appendTo(t, l, keyed(2000, "a=-"))
@@ -411,7 +412,7 @@ func TestWhenToCompact(t *testing.T) {
 		{"old enough", commitlog.LogConfig{Compact: true, MinCompactionLag: hour / 2}, hour, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := open(t, commitlog.DirConfig{Path: "data", FS: newMemFS(), CleanerInterval: -1})
+			d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New(), CleanerInterval: -1})
 			l := create(t, d, "t", c.cfg)
 			appendTo(t, l, keyed(at.Add(-c.stamp).UnixMilli(), "a=1"))
 			appendTo(t, l, keyed(at.Add(-c.stamp).UnixMilli(), "a=2"))
@@ -430,7 +431,7 @@ func TestWhenToCompact(t *testing.T) {
 }
 
 func TestCompactRefusesNoKey(t *testing.T) {
-	d := open(t, commitlog.DirConfig{Path: "data", FS: newMemFS(), CleanerInterval: -1})
+	d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New(), CleanerInterval: -1})
 	l := create(t, d, "t", commitlog.LogConfig{Compact: true})
 	for _, c := range codecs {
 		spec := batchSpec{records: [][]byte{{1}, {2}}, keys: [][]byte{{1}, nil}, attributes: c.attributes, squeeze: c.squeeze, producer: -1}
@@ -447,7 +448,7 @@ func TestCompactRefusesNoKey(t *testing.T) {
 
 // A damaged batch is not written again with a CRC that holds.
 func TestCompactStopsAtDamage(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m, CleanerInterval: -1})
 	l := create(t, d, "t", commitlog.LogConfig{Compact: true})
 	appendTo(t, l, keyed(1, "a=1"))
@@ -462,12 +463,12 @@ func TestCompactStopsAtDamage(t *testing.T) {
 	if _, err := f.WriteAt([]byte{'x'}, size-2); err != nil {
 		t.Fatal(err)
 	}
-	before := m.contents("data/t-0/00000000000000000000.log")
+	before := m.Contents("data/t-0/00000000000000000000.log")
 	d.Compact(now())
 	if st := d.Stats(); st.CompactErrors != 1 || st.Compactions != 0 {
 		t.Errorf("%+v", st)
 	}
-	if !bytes.Equal(m.contents("data/t-0/00000000000000000000.log"), before) || m.contents("data/t-0/00000000000000000000.log.cleaned") != nil {
+	if !bytes.Equal(m.Contents("data/t-0/00000000000000000000.log"), before) || m.Contents("data/t-0/00000000000000000000.log.cleaned") != nil {
 		t.Error("something was written")
 	}
 }
@@ -479,9 +480,9 @@ func TestCompactCrash(t *testing.T) {
 	if os.Getenv("TRIBUTARY_FAULT_ROUNDS") != "" {
 		stride = 1
 	}
-	for _, mode := range []crashMode{keepAll, keepNone, keepSome, tornPages, halfNames} {
+	for _, mode := range []memfs.CrashMode{memfs.KeepAll, memfs.KeepNone, memfs.KeepSome, memfs.TornPages, memfs.HalfNames} {
 		for at := int(mode) % stride; ; at += stride {
-			m := newMemFS()
+			m := memfs.New()
 			cfg := commitlog.DirConfig{Path: "data", FS: m, CleanerInterval: -1, RetentionInterval: -1, Defaults: commitlog.LogConfig{SegmentBytes: 1024, Compact: true, RetentionAge: -1}}
 			d := open(t, cfg)
 			l := create(t, d, "t", cfg.Defaults)
@@ -501,12 +502,12 @@ func TestCompactCrash(t *testing.T) {
 				}
 			}
 			flushAll(t, l)
-			m.set(func() { m.diesIn = at })
+			m.Set(func() { m.DiesIn = at })
 			d.Compact(now())
-			died := m.isDead()
+			died := m.IsDead()
 			end := l.EndOffset()
 			rng := rand.New(rand.NewPCG(uint64(at), uint64(mode)))
-			next := m.crash(rng, mode)
+			next := m.Crash(rng, mode)
 			d.Close()
 			cfg.FS = next
 			d = open(t, cfg)
@@ -560,7 +561,7 @@ func checkTxnsAfterCompaction(t testing.TB, l *commitlog.Log) {
 
 // Appends, reads and retention go on while logs are compacted; the race detector watches.
 func TestCompactConcurrent(t *testing.T) {
-	d := open(t, commitlog.DirConfig{Path: "data", FS: newMemFS(), CleanerInterval: -1})
+	d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New(), CleanerInterval: -1})
 	l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 8192, IndexIntervalBytes: 300, Compact: true, CompactDelete: true, RetentionBytes: 100_000, MinCleanableRatio: -1})
 	other := create(t, d, "other", commitlog.LogConfig{SegmentBytes: 4096, Compact: true, MinCleanableRatio: -1})
 	const writers, each = 3, 300

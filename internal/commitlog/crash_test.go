@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 // history is one random life of a data directory: what was done, and what was promised.
 type history struct {
 	t    *testing.T
 	rng  *rand.Rand
-	fs   *memFS
+	fs   *memfs.FS
 	dir  *commitlog.Dir
 	cfg  commitlog.DirConfig
 	logs map[string]*logHistory
@@ -62,7 +63,7 @@ func (h *history) run(steps int) {
 	for range steps {
 		h.step()
 	}
-	h.fs.setGate(false)
+	h.fs.SetGate(false)
 	h.reopen()
 	h.dir.Close()
 }
@@ -91,21 +92,21 @@ func (h *history) step() {
 	case n < 60:
 		h.endTxn(l)
 	case n < 70:
-		h.fs.setGate(h.rng.IntN(2) == 0)
+		h.fs.SetGate(h.rng.IntN(2) == 0)
 	case n < 78:
 		h.read(l)
 	case n < 84:
-		h.fs.setGate(false)
+		h.fs.SetGate(false)
 		flushAll(h.t, l.log)
 	case n < 87:
-		h.fs.setGate(false)
+		h.fs.SetGate(false)
 		h.dir.EnforceRetention(time.Now())
 		for _, l := range h.logs {
 			l.start = l.log.StartOffset()
 			l.low = l.start
 		}
 	case n < 89:
-		h.fs.setGate(false)
+		h.fs.SetGate(false)
 		to := l.log.StartOffset() + h.rng.Int64N(l.log.HighWatermark()-l.log.StartOffset()+1)
 		l.low = max(l.low, to)
 		got, err := l.log.DeleteBefore(to)
@@ -114,7 +115,7 @@ func (h *history) step() {
 		}
 		l.start = got
 	case n < 90:
-		h.fs.setGate(false)
+		h.fs.SetGate(false)
 		if err := h.dir.Delete(l.topic, 0); err != nil {
 			h.t.Fatal(err)
 		}
@@ -133,7 +134,7 @@ func (h *history) step() {
 	case n < 93:
 		h.failSync(l)
 	case n < 95:
-		h.fs.setGate(false)
+		h.fs.SetGate(false)
 		if err := h.dir.Close(); err != nil {
 			h.t.Fatal(err)
 		}
@@ -147,21 +148,21 @@ func (h *history) step() {
 func (h *history) fillDisk(l *logHistory) {
 	h.full = true
 	for range 3 {
-		h.fs.set(func() { h.fs.space = h.rng.Int64N(1500) })
+		h.fs.Set(func() { h.fs.Left = h.rng.Int64N(1500) })
 		h.append(l)
 	}
-	h.fs.set(func() { h.fs.space = -1 })
+	h.fs.Set(func() { h.fs.Left = -1 })
 	h.full = false
 }
 
 // failSync has one sync of the log fail, after which nothing may be acknowledged, and starts again.
 func (h *history) failSync(l *logHistory) {
-	h.fs.setGate(false)
+	h.fs.SetGate(false)
 	flushAll(h.t, l.log)
 	failed := make(chan struct{})
 	var once sync.Once
-	h.fs.set(func() {
-		h.fs.failSync = func(name string) error {
+	h.fs.Set(func() {
+		h.fs.FailSync = func(name string) error {
 			err := error(nil)
 			once.Do(func() {
 				err = syscall.EIO
@@ -185,7 +186,7 @@ func (h *history) create() {
 	}
 	l := &logHistory{topic: topic, id: commitlog.NewID(), acked: map[int64]string{}, seen: map[int64]string{}, wrote: map[int64][]string{}}
 	var err error
-	h.fs.setGate(false)
+	h.fs.SetGate(false)
 	if l.log, err = h.dir.Create(topic, l.id, 0, h.cfg.Defaults); err != nil {
 		h.t.Fatal(err)
 	}
@@ -276,14 +277,14 @@ func (h *history) read(l *logHistory) {
 
 // reopen crashes one way or another, opens again and checks every promise.
 func (h *history) reopen() {
-	mode := crashMode(h.rng.IntN(int(crashModes)))
+	mode := memfs.CrashMode(h.rng.IntN(int(memfs.CrashModes)))
 	old := h.dir
-	next := h.fs.crash(h.rng, mode)
+	next := h.fs.Crash(h.rng, mode)
 	if err := old.Close(); err == nil {
 		h.t.Fatal("a dead directory closed in order")
 	}
-	if h.fs.opens != 0 {
-		h.t.Fatalf("%d files left open", h.fs.opens)
+	if h.fs.Opens != 0 {
+		h.t.Fatalf("%d files left open", h.fs.Opens)
 	}
 	h.fs = next
 	h.open(false)
@@ -413,7 +414,7 @@ func TestCrash(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(uint64(seed), 1))
-			h := &history{t: t, rng: rng, fs: newMemFS(), logs: map[string]*logHistory{}, ids: map[int64]bool{}}
+			h := &history{t: t, rng: rng, fs: memfs.New(), logs: map[string]*logHistory{}, ids: map[int64]bool{}}
 			h.cfg = commitlog.DirConfig{
 				Path:              "data",
 				RetentionInterval: -1,
@@ -433,15 +434,15 @@ func TestCrash(t *testing.T) {
 func TestFailedSync(t *testing.T) {
 	for _, what := range []string{".log", "/t-0", ".index", ".timeindex", ".snapshot"} {
 		t.Run(what, func(t *testing.T) {
-			m := newMemFS()
+			m := memfs.New()
 			d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 			l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 1024})
 			appendTo(t, l, sized(1, 600))
 			flushAll(t, l)
 			broken := errors.New("input/output error")
 			failed := false
-			m.set(func() {
-				m.failSync = func(name string) error {
+			m.Set(func() {
+				m.FailSync = func(name string) error {
 					if !failed && len(name) >= len(what) && name[len(name)-len(what):] == what {
 						failed = true
 						return broken
@@ -449,14 +450,14 @@ func TestFailedSync(t *testing.T) {
 					return nil
 				}
 			})
-			m.setGate(true)
+			m.SetGate(true)
 			appendTo(t, l, sized(2, 200))
 			appendTo(t, l, sized(3, 600)) // in the next segment
 			appendTo(t, l, sized(4, 100))
 			heard := make(chan error, 3)
 			l.NotifyFlushed(1, func(err error) { heard <- err })
 			l.NotifyFlushed(3, func(err error) { heard <- err })
-			m.setGate(false)
+			m.SetGate(false)
 			<-heard
 			if err := <-heard; !errors.Is(err, commitlog.ErrOffline) || !errors.Is(err, broken) {
 				t.Fatalf("after a failed sync: %v", err)
@@ -483,7 +484,7 @@ func TestFailedSync(t *testing.T) {
 			if err := d.Close(); !errors.Is(err, commitlog.ErrOffline) {
 				t.Errorf("close: %v", err)
 			}
-			if m.contents("data/.kafka_cleanshutdown") != nil {
+			if m.Contents("data/.kafka_cleanshutdown") != nil {
 				t.Error("marked as closed in order")
 			}
 		})

@@ -11,15 +11,16 @@ import (
 	"testing"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 // The order of what reaches the disk, at creation and at a roll.
 func TestOrder(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 	take := func() string {
 		var out []string
-		m.set(func() { out, m.ops = m.ops, nil })
+		m.Set(func() { out, m.Ops = m.Ops, nil })
 		return strings.NewReplacer("data/", "", "00000000000000000", "~").Replace(strings.Join(out, "\n"))
 	}
 	take()
@@ -51,18 +52,18 @@ syncdir `+"data")
 	appendTo(t, l, sized(2, 400))
 	flushAll(t, l)
 	take()
-	m.setGate(true)
+	m.SetGate(true)
 	appendTo(t, l, sized(3, 400))
-	m.setGate(false)
+	m.SetGate(false)
 	flushAll(t, l)
-	m.set(func() { // what housekeeping does beside is looked at below
+	m.Set(func() { // what housekeeping does beside is looked at below
 		var ops []string
-		for _, op := range m.ops {
+		for _, op := range m.Ops {
 			if !strings.Contains(op, "recovery-point") && op != "syncdir data" {
 				ops = append(ops, op)
 			}
 		}
-		m.ops = ops
+		m.Ops = ops
 	})
 	check("roll", `
 create t-0/~002.log
@@ -184,7 +185,7 @@ func TestOpenErrors(t *testing.T) {
 }
 
 func TestCreateDelete(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	for _, name := range []string{"", ".", "..", "a/b", "a b", "é", strings.Repeat("x", 250)} {
@@ -204,10 +205,10 @@ func TestCreateDelete(t *testing.T) {
 		appendTo(t, l, sized(1, 500))
 	}
 	heard := make(chan error, 1)
-	m.setGate(true)
+	m.SetGate(true)
 	appendTo(t, l, sized(1, 500))
 	l.NotifyFlushed(l.EndOffset()-1, func(err error) { heard <- err })
-	m.setGate(false)
+	m.SetGate(false)
 	if err := d.Delete(long, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +238,7 @@ func TestCreateDelete(t *testing.T) {
 	}
 	appendTo(t, l, plain(1, "x"))
 	flushAll(t, l)
-	m = m.crash(nil, keepNone)
+	m = m.Crash(nil, memfs.KeepNone)
 	d.Close()
 	cfg.FS = m
 	if l := open(t, cfg).Log(long, 0); l == nil || l.EndOffset() != 1 {
@@ -246,31 +247,31 @@ func TestCreateDelete(t *testing.T) {
 }
 
 func TestLeftoversOfCrashes(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 	create(t, d, "t", commitlog.LogConfig{})
 	d.Close()
-	m.put("data/u-0.creating/00000000000000000000.log", []byte("x"))
-	m.put("data/v-0.0123456789abcdef-delete/00000000000000000000.log", []byte("x"))
-	m.put("data/t-0/00000000000000000000.log.deleted", []byte("x"))
-	m.put("data/t-0/leader-epoch-checkpoint.tmp", []byte("x"))
-	m.put("data/lost+found/x", []byte("x"))
+	m.Put("data/u-0.creating/00000000000000000000.log", []byte("x"))
+	m.Put("data/v-0.0123456789abcdef-delete/00000000000000000000.log", []byte("x"))
+	m.Put("data/t-0/00000000000000000000.log.deleted", []byte("x"))
+	m.Put("data/t-0/leader-epoch-checkpoint.tmp", []byte("x"))
+	m.Put("data/lost+found/x", []byte("x"))
 	d = open(t, commitlog.DirConfig{Path: "data", FS: m})
 	if n := len(d.Logs()); n != 1 {
 		t.Errorf("%d logs", n)
 	}
 	for _, name := range []string{"data/u-0.creating/00000000000000000000.log", "data/v-0.0123456789abcdef-delete/00000000000000000000.log", "data/t-0/00000000000000000000.log.deleted", "data/t-0/leader-epoch-checkpoint.tmp"} {
-		if m.contents(name) != nil {
+		if m.Contents(name) != nil {
 			t.Errorf("%s is left", name)
 		}
 	}
-	if m.contents("data/lost+found/x") == nil {
+	if m.Contents("data/lost+found/x") == nil {
 		t.Error("removed what is not ours")
 	}
 }
 
 func TestConfigOf(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	create(t, d, "a", commitlog.LogConfig{})
@@ -291,13 +292,13 @@ func TestConfigOf(t *testing.T) {
 
 // A full disk refuses appends, wherever in an append it becomes full, and nothing else.
 func TestNoSpace(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 2048, IndexIntervalBytes: 1, RetentionBytes: 3000})
 	var want []record
 	for i := range 200 {
-		m.set(func() { m.space = int64(i * 5) })
+		m.Set(func() { m.Left = int64(i * 5) })
 		b := plain(1, strings.Repeat("x", 300), fmt.Sprint(i))
 		_, err := l.Append(b, commitlog.AppendOptions{})
 		if err != nil && (!errors.Is(err, syscall.ENOSPC) || errors.Is(err, commitlog.ErrOffline)) {
@@ -308,7 +309,7 @@ func TestNoSpace(t *testing.T) {
 			if end != int64(len(want)) {
 				t.Fatalf("end %d after an append that was refused, want %d", end, len(want))
 			}
-			m.set(func() { m.space = -1 })
+			m.Set(func() { m.Left = -1 })
 			appendTo(t, l, b)
 		}
 		want = append(want, record{end, strings.Repeat("x", 300)}, record{end + 1, fmt.Sprint(i)})
@@ -320,7 +321,7 @@ func TestNoSpace(t *testing.T) {
 	if d.Err() != nil || d.Stats().WriteErrors == 0 {
 		t.Error(d.Err(), d.Stats())
 	}
-	m.set(func() { m.space = -1 })
+	m.Set(func() { m.Left = -1 })
 	check := func() {
 		t.Helper()
 		low := l.StartOffset()
@@ -329,7 +330,7 @@ func TestNoSpace(t *testing.T) {
 		}
 	}
 	check()
-	m = m.crash(nil, keepAll)
+	m = m.Crash(nil, memfs.KeepAll)
 	d.Close()
 	cfg.FS = m
 	d = open(t, cfg)
@@ -338,7 +339,7 @@ func TestNoSpace(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	d := open(t, commitlog.DirConfig{Path: "data", FS: newMemFS()})
+	d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New()})
 	l := create(t, d, "t", commitlog.LogConfig{MaxMessageBytes: 1000, SegmentBytes: 1500})
 	change := func(f func(b []byte)) []byte {
 		b := batchSpec{records: [][]byte{[]byte("a"), []byte("b")}, producer: 7}.build()
@@ -396,15 +397,15 @@ func TestRefused(t *testing.T) {
 }
 
 func TestReadLimits(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 	l := create(t, d, "t", commitlog.LogConfig{})
 	for range 4 {
 		appendTo(t, l, sized(1, 1000))
 	}
 	flushAll(t, l)
-	m.setGate(true)
-	defer m.setGate(false)
+	m.SetGate(true)
+	defer m.SetGate(false)
 	appendTo(t, l, sized(1, 1000))
 	for _, c := range []struct {
 		offset      int64
@@ -436,7 +437,7 @@ func TestReadLimits(t *testing.T) {
 
 func TestOnAdvance(t *testing.T) {
 	for _, durability := range []commitlog.Durability{commitlog.Fsync, commitlog.PageCache} {
-		m := newMemFS()
+		m := memfs.New()
 		d := open(t, commitlog.DirConfig{Path: "data", FS: m, Durability: durability})
 		l := create(t, d, "t", commitlog.LogConfig{})
 		moved := make(chan int64, 10)
@@ -446,10 +447,10 @@ func TestOnAdvance(t *testing.T) {
 			}
 			moved <- hw
 		})
-		m.setGate(true)
+		m.SetGate(true)
 		appendTo(t, l, plain(1, "a", "b"))
 		l.NotifyFlushed(1, func(error) { moved <- -1 })
-		m.setGate(false)
+		m.SetGate(false)
 		if a, b := <-moved, <-moved; a != 2 || b != -1 {
 			t.Errorf("told %d, then %d", a, b)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 // FuzzRecover puts any bytes where a segment should be: opening ends in a log that holds a whole beginning of them,
@@ -33,14 +34,14 @@ func FuzzRecover(f *testing.F) {
 	binary.BigEndian.PutUint32(huge[8:], 0x7fffffff)
 	f.Add(huge, true)
 	f.Fuzz(func(t *testing.T, b []byte, clean bool) {
-		m := newMemFS()
-		m.put("data/t-0/00000000000000000000.log", b)
-		m.put("data/t-0/00000000000000000000.index", b[:len(b)/2])
-		m.put("data/t-0/00000000000000000000.timeindex", b[len(b)/2:])
-		m.put("data/t-0/leader-epoch-checkpoint", []byte("0\n1\n0 0\n"))
+		m := memfs.New()
+		m.Put("data/t-0/00000000000000000000.log", b)
+		m.Put("data/t-0/00000000000000000000.index", b[:len(b)/2])
+		m.Put("data/t-0/00000000000000000000.timeindex", b[len(b)/2:])
+		m.Put("data/t-0/leader-epoch-checkpoint", []byte("0\n1\n0 0\n"))
 		if clean {
-			m.put("data/.kafka_cleanshutdown", []byte("{}"))
-			m.put("data/recovery-point-offset-checkpoint", []byte("0\n1\nt 0 4\n"))
+			m.Put("data/.kafka_cleanshutdown", []byte("{}"))
+			m.Put("data/recovery-point-offset-checkpoint", []byte("0\n1\nt 0 4\n"))
 		}
 		checkOpens(t, m)
 	})
@@ -61,7 +62,7 @@ func FuzzFiles(f *testing.F) {
 	f.Add(uint8(5), []byte("0\n1\nt 0 1000\n"), true)
 	f.Add(uint8(6), []byte("0\n1\nt 0 1000\n"), false)
 	f.Add(uint8(6), []byte("0\n1\nt 0 3\n"), true)
-	base := newMemFS()
+	base := memfs.New()
 	d, err := commitlog.OpenDir(commitlog.DirConfig{Path: "data", FS: base, RetentionInterval: -1})
 	if err != nil {
 		f.Fatal(err)
@@ -77,22 +78,22 @@ func FuzzFiles(f *testing.F) {
 	}
 	entries, _ := base.ReadDir("data/t-0")
 	f.Fuzz(func(t *testing.T, which uint8, b []byte, clean bool) {
-		m := newMemFS()
+		m := memfs.New()
 		for _, e := range entries {
-			m.put("data/t-0/"+e.Name, base.contents("data/t-0/"+e.Name))
+			m.Put("data/t-0/"+e.Name, base.Contents("data/t-0/"+e.Name))
 		}
 		for _, name := range []string{"recovery-point-offset-checkpoint", ".kafka_cleanshutdown"} {
 			if clean {
-				m.put("data/"+name, base.contents("data/"+name))
+				m.Put("data/"+name, base.Contents("data/"+name))
 			}
 		}
 		name := names[int(which)%len(names)]
-		m.put("data/"+name, b)
+		m.Put("data/"+name, b)
 		checkOpens(t, m)
 	})
 }
 
-func checkOpens(t *testing.T, m *memFS) {
+func checkOpens(t *testing.T, m *memfs.FS) {
 	cfg := commitlog.DirConfig{Path: "data", FS: m, RetentionInterval: -1, Defaults: commitlog.LogConfig{RetentionAge: -1}}
 	var before string
 	for round := range 2 {
@@ -126,8 +127,8 @@ func checkOpens(t *testing.T, m *memFS) {
 		if err := d.Close(); err != nil {
 			t.Fatalf("close: %v", err)
 		}
-		if m.opens != 0 {
-			t.Fatalf("%d files left open", m.opens)
+		if m.Opens != 0 {
+			t.Fatalf("%d files left open", m.Opens)
 		}
 	}
 }
@@ -178,7 +179,7 @@ func FuzzAppend(f *testing.F) {
 				resum(b)
 			}
 		}
-		m := newMemFS()
+		m := memfs.New()
 		d := open(t, commitlog.DirConfig{Path: "data", FS: m, Durability: commitlog.PageCache})
 		defer d.Close()
 		l := create(t, d, "t", commitlog.LogConfig{})
@@ -251,9 +252,9 @@ func FuzzCompact(f *testing.F) {
 		binary.BigEndian.PutUint32(first[12:], 0)
 		binary.BigEndian.PutUint64(last, 2+uint64(n))
 		binary.BigEndian.PutUint32(last[12:], 0)
-		m := newMemFS()
-		m.put("data/t-0/00000000000000000000.log", slices.Concat(first, b, last))
-		m.put("data/t-0/leader-epoch-checkpoint", []byte("0\n1\n0 0\n"))
+		m := memfs.New()
+		m.Put("data/t-0/00000000000000000000.log", slices.Concat(first, b, last))
+		m.Put("data/t-0/leader-epoch-checkpoint", []byte("0\n1\n0 0\n"))
 		cfg := commitlog.DirConfig{
 			Path: "data", FS: m, RetentionInterval: -1, CleanerInterval: -1,
 			Defaults: commitlog.LogConfig{RetentionAge: -1, Compact: true, MinCleanableRatio: -1, DeleteRetention: 1},

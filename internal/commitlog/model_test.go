@@ -8,12 +8,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 // The log does what a slice of records would do.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		cfg := commitlog.DirConfig{Path: "data", FS: newMemFS(), RetentionInterval: -1, Durability: commitlog.Durability(rapid.IntRange(0, 1).Draw(rt, "durability"))}
+		cfg := commitlog.DirConfig{Path: "data", FS: memfs.New(), RetentionInterval: -1, Durability: commitlog.Durability(rapid.IntRange(0, 1).Draw(rt, "durability"))}
 		logCfg := commitlog.LogConfig{
 			SegmentBytes:       int64(rapid.IntRange(1024, 4096).Draw(rt, "segment")),
 			IndexIntervalBytes: rapid.IntRange(1, 1000).Draw(rt, "interval"),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 // sent is a batch of n records of a producer.
@@ -59,7 +60,7 @@ func TestSequences(t *testing.T) {
 		{"up to the last number", []step{{0, math.MaxInt32 - 1, 2, nil, false, 0}, {0, 0, 1, nil, false, 2}, {0, math.MaxInt32 - 1, 2, nil, true, 0}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := newMemFS()
+			m := memfs.New()
 			cfg := commitlog.DirConfig{Path: "data", FS: m}
 			d := open(t, cfg)
 			l := create(t, d, "t", commitlog.LogConfig{})
@@ -78,7 +79,7 @@ func TestSequences(t *testing.T) {
 						t.Fatal(err)
 					}
 				} else {
-					m = m.crash(nil, keepAll)
+					m = m.Crash(nil, memfs.KeepAll)
 					d.Close()
 					cfg.FS = m
 				}
@@ -91,26 +92,26 @@ func TestSequences(t *testing.T) {
 
 // What the write did not bring to the log is not in the window either.
 func TestWindowAfterFailedWrite(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 	l := create(t, d, "t", commitlog.LogConfig{})
 	appendTo(t, l, sent(1, 0, 0, 1))
 	flushAll(t, l)
-	m.set(func() { m.space = 10 })
+	m.Set(func() { m.Left = 10 })
 	if _, err := l.Append(sent(1, 0, 1, 1), commitlog.AppendOptions{}); err == nil {
 		t.Fatal("no error on a full disk")
 	}
-	m.set(func() { m.space = -1 })
+	m.Set(func() { m.Left = -1 })
 	if info := appendTo(t, l, sent(1, 0, 1, 1)); info.Duplicate || info.BaseOffset != 1 {
 		t.Errorf("retry: %+v", info)
 	}
 }
 
 func TestDuplicateOfUnflushed(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 	l := create(t, d, "t", commitlog.LogConfig{TimestampType: commitlog.LogAppendTime})
-	m.setGate(true)
+	m.SetGate(true)
 	first := appendTo(t, l, sent(1, 0, 0, 2))
 	again := appendTo(t, l, sent(1, 0, 0, 2))
 	if !again.Duplicate || again.BaseOffset != 0 || again.LastOffset != 1 || again.AppendTime != first.AppendTime {
@@ -121,7 +122,7 @@ func TestDuplicateOfUnflushed(t *testing.T) {
 	if len(heard) != 0 || l.HighWatermark() != 0 {
 		t.Error("acknowledged before it was flushed")
 	}
-	m.setGate(false)
+	m.SetGate(false)
 	if err := <-heard; err != nil || l.HighWatermark() != 2 {
 		t.Error(err, l.HighWatermark())
 	}
@@ -129,7 +130,7 @@ func TestDuplicateOfUnflushed(t *testing.T) {
 
 func TestProducerExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := open(t, commitlog.DirConfig{Path: "data", FS: newMemFS(), ProducerExpiry: time.Hour})
+		d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New(), ProducerExpiry: time.Hour})
 		l := create(t, d, "t", commitlog.LogConfig{RetentionAge: -1})
 		appendTo(t, l, sent(1, 0, 0, 1))
 		time.Sleep(40 * time.Minute)
@@ -149,7 +150,7 @@ func TestProducerExpiry(t *testing.T) {
 // However many producers there are, a log remembers a bounded number: the ones last heard of.
 func TestProducerLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := open(t, commitlog.DirConfig{Path: "data", FS: newMemFS(), MaxProducers: 100})
+		d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New(), MaxProducers: 100})
 		l := create(t, d, "t", commitlog.LogConfig{})
 		for i := range int64(1000) {
 			appendTo(t, l, sent(i, 0, 0, 1))
@@ -167,7 +168,7 @@ func TestProducerLimit(t *testing.T) {
 }
 
 func TestReserveProducerIDs(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	if a, err := d.ReserveProducerIDs(1000); a != 0 || err != nil {
@@ -176,7 +177,7 @@ func TestReserveProducerIDs(t *testing.T) {
 	if b, err := d.ReserveProducerIDs(1); b != 1000 || err != nil {
 		t.Fatal(b, err)
 	}
-	cfg.FS = m.crash(nil, keepNone)
+	cfg.FS = m.Crash(nil, memfs.KeepNone)
 	d.Close()
 	d = open(t, cfg)
 	if c, err := d.ReserveProducerIDs(5); c != 1001 || err != nil {
@@ -195,8 +196,8 @@ func TestReserveProducerIDs(t *testing.T) {
 }
 
 func TestProducerIDFileIsNotGuessed(t *testing.T) {
-	m := newMemFS()
-	m.put("data/producer-id-checkpoint", []byte("0\n1\nmany\n"))
+	m := memfs.New()
+	m.Put("data/producer-id-checkpoint", []byte("0\n1\nmany\n"))
 	if _, err := commitlog.OpenDir(commitlog.DirConfig{Path: "data", FS: m}); err == nil {
 		t.Error("opened")
 	}

@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 // lengthy is a log of batches larger than the buffer that recovery reads with.
-func lengthy(t *testing.T) (m *memFS, sizes []int64) {
+func lengthy(t *testing.T) (m *memfs.FS, sizes []int64) {
 	t.Helper()
-	m = newMemFS()
+	m = memfs.New()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 	l := create(t, d, "t", commitlog.LogConfig{MaxMessageBytes: 4 << 20})
 	for _, n := range []int{100, 900_000, 3_000, 262_144, 700_000} {
@@ -21,7 +22,7 @@ func lengthy(t *testing.T) (m *memFS, sizes []int64) {
 		sizes = append(sizes, int64(len(b)))
 	}
 	flushAll(t, l)
-	next := m.crash(nil, keepAll)
+	next := m.Crash(nil, memfs.KeepAll)
 	d.Close()
 	return next, sizes
 }
@@ -32,11 +33,11 @@ func TestDamagedEpoch(t *testing.T) {
 	const name = "data/t-0/00000000000000000000.log"
 	for _, known := range []bool{true, false} {
 		m, sizes := lengthy(t)
-		data := m.contents(name)
+		data := m.Contents(name)
 		data[start(sizes, sizes[0]+1)+12] ^= 1 << 6
-		m.put(name, data)
+		m.Put(name, data)
 		if !known {
-			m.put("data/t-0/leader-epoch-checkpoint", []byte("?"))
+			m.Put("data/t-0/leader-epoch-checkpoint", []byte("?"))
 		}
 		for want := int32(1); want < 4; want++ {
 			d := open(t, commitlog.DirConfig{Path: "data", FS: m})
@@ -44,10 +45,10 @@ func TestDamagedEpoch(t *testing.T) {
 			if l.LeaderEpoch() != want || l.EndOffset() != int64(len(sizes)) {
 				t.Fatalf("history known %v: epoch %d, want %d; %d records", known, l.LeaderEpoch(), want, l.EndOffset())
 			}
-			if got := m.contents(name)[start(sizes, sizes[0]+1)+12]; known && got != 0 {
+			if got := m.Contents(name)[start(sizes, sizes[0]+1)+12]; known && got != 0 {
 				t.Fatalf("epoch left damaged: %#x", got)
 			}
-			m = m.crash(nil, keepAll)
+			m = m.Crash(nil, memfs.KeepAll)
 			d.Close()
 		}
 	}
@@ -57,7 +58,7 @@ func TestDamagedEpoch(t *testing.T) {
 func TestCutAtDamage(t *testing.T) {
 	whole, sizes := lengthy(t)
 	const name = "data/t-0/00000000000000000000.log"
-	data := whole.contents(name)
+	data := whole.Contents(name)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range 60 {
 		at := rng.Int64N(int64(len(data)))
@@ -79,11 +80,11 @@ func TestCutAtDamage(t *testing.T) {
 				at++ // nothing has changed before here
 			}
 		}
-		m := newMemFS()
+		m := memfs.New()
 		for _, file := range []string{"data/t-0/partition.metadata", "data/t-0/leader-epoch-checkpoint"} {
-			m.put(file, whole.contents(file))
+			m.Put(file, whole.Contents(file))
 		}
-		m.put(name, damaged)
+		m.Put(name, damaged)
 		cfg := commitlog.DirConfig{Path: "data", FS: m}
 		d := open(t, cfg)
 		l := d.Log("t", 0)
@@ -95,7 +96,7 @@ func TestCutAtDamage(t *testing.T) {
 		if l.EndOffset() != want || l.LeaderEpoch() != 1 || d.WasClean() {
 			t.Fatalf("damage of kind %d at %d: ends at %d, want %d; epoch %d", i%3, at, l.EndOffset(), want, l.LeaderEpoch())
 		}
-		if size := int64(len(m.contents(name))); size != start(sizes, at) {
+		if size := int64(len(m.Contents(name))); size != start(sizes, at) {
 			t.Fatalf("cut at %d, want %d", size, start(sizes, at))
 		}
 		if got := readFrom(t, l, 0, 100); int64(len(got)) != want {
@@ -119,7 +120,7 @@ func start(sizes []int64, at int64) int64 {
 
 // After an orderly stop next to nothing is read; after another one no more than the last segment.
 func TestRecoveryReadsLittle(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m, Defaults: commitlog.LogConfig{SegmentBytes: 100_000}}
 	d := open(t, cfg)
 	l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 100_000})
@@ -130,20 +131,20 @@ func TestRecoveryReadsLittle(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	m.reads = 0
+	m.Reads = 0
 	d = open(t, cfg)
-	if st := d.Stats(); m.reads > 20_000 || st.RecoveredLogs != 0 || st.RecoveredBatches != 0 {
-		t.Errorf("clean: read %d bytes, %+v", m.reads, st)
+	if st := d.Stats(); m.Reads > 20_000 || st.RecoveredLogs != 0 || st.RecoveredBatches != 0 {
+		t.Errorf("clean: read %d bytes, %+v", m.Reads, st)
 	}
 	l = d.Log("t", 0)
 	appendTo(t, l, plain(now().UnixMilli(), "x"))
 	flushAll(t, l)
-	m = m.crash(nil, keepNone)
+	m = m.Crash(nil, memfs.KeepNone)
 	d.Close()
 	cfg.FS = m
 	d = open(t, cfg)
-	if st := d.Stats(); m.reads > 150_000 || st.RecoveredLogs != 1 || st.RecoveredBatches > 110 || st.CutBytes != 0 {
-		t.Errorf("after a crash: read %d bytes, %+v", m.reads, st)
+	if st := d.Stats(); m.Reads > 150_000 || st.RecoveredLogs != 1 || st.RecoveredBatches > 110 || st.CutBytes != 0 {
+		t.Errorf("after a crash: read %d bytes, %+v", m.Reads, st)
 	}
 	if l = d.Log("t", 0); l.EndOffset() != 1001 {
 		t.Errorf("ends at %d", l.EndOffset())
@@ -155,7 +156,7 @@ func TestRecoveryReadsLittle(t *testing.T) {
 
 // Indexes of sealed segments that are lost or wrong are made again, byte for byte.
 func TestIndexesAreRebuilt(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m, Defaults: commitlog.LogConfig{IndexIntervalBytes: 300}}
 	d := open(t, cfg)
 	l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 4000, IndexIntervalBytes: 300})
@@ -168,7 +169,7 @@ func TestIndexesAreRebuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	const index, times = "data/t-0/00000000000000000000.index", "data/t-0/00000000000000000000.timeindex"
-	goodIndex, goodTimes := m.contents(index), m.contents(times)
+	goodIndex, goodTimes := m.Contents(index), m.Contents(times)
 	if len(goodIndex) < 40 || len(goodTimes) < 60 {
 		t.Fatalf("%d and %d bytes of index", len(goodIndex), len(goodTimes))
 	}
@@ -176,10 +177,10 @@ func TestIndexesAreRebuilt(t *testing.T) {
 		func() { m.Remove(index) },
 		func() { m.Remove(times) },
 		func() { m.Remove(index); m.Remove(times) },
-		func() { m.put(index, goodIndex[:len(goodIndex)-1]) },
-		func() { m.put(times, goodTimes[:13]) },
-		func() { m.put(index, append(slices.Clone(goodIndex), make([]byte, 8)...)) },
-		func() { m.put(times, append(slices.Clone(goodTimes), 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)) },
+		func() { m.Put(index, goodIndex[:len(goodIndex)-1]) },
+		func() { m.Put(times, goodTimes[:13]) },
+		func() { m.Put(index, append(slices.Clone(goodIndex), make([]byte, 8)...)) },
+		func() { m.Put(times, append(slices.Clone(goodTimes), 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)) },
 	} {
 		damage()
 		d = open(t, cfg)
@@ -193,7 +194,7 @@ func TestIndexesAreRebuilt(t *testing.T) {
 		if err := d.Close(); err != nil {
 			t.Fatal(err)
 		}
-		gotIndex, gotTimes := m.contents(index), m.contents(times)
+		gotIndex, gotTimes := m.Contents(index), m.Contents(times)
 		if !slices.Equal(gotIndex, goodIndex) || !slices.Equal(gotTimes, goodTimes) {
 			t.Errorf("index of %d bytes, was %d; times %d, was %d", len(gotIndex), len(goodIndex), len(gotTimes), len(goodTimes))
 		}

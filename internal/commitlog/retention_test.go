@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 func now() time.Time { return time.Now() }
@@ -62,7 +63,7 @@ func TestRetention(t *testing.T) {
 		{"compacted", commitlog.LogConfig{RetentionBytes: 1, RetentionAge: hour, Compact: true}, all(99 * hour), 0, "0 2 4 6 8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := newMemFS()
+			m := memfs.New()
 			cfg := commitlog.DirConfig{Path: "data", FS: m}
 			d := open(t, cfg)
 			l := fill(t, d, "t", 10, c.cfg, c.stamp)
@@ -78,7 +79,7 @@ func TestRetention(t *testing.T) {
 				if _, err := l.Read(first-1, 10, commitlog.ReadOptions{}); !errors.Is(err, commitlog.ErrOffsetOutOfRange) {
 					t.Errorf("read below the start: %v", err)
 				}
-				if m.contents("data/t-0/00000000000000000000.log") != nil || m.contents("data/t-0/00000000000000000000.log.deleted") != nil {
+				if m.Contents("data/t-0/00000000000000000000.log") != nil || m.Contents("data/t-0/00000000000000000000.log.deleted") != nil {
 					t.Error("files are still there")
 				}
 			}
@@ -117,7 +118,7 @@ func TestSegmentAge(t *testing.T) {
 }
 
 func TestDeleteBefore(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	l := fill(t, d, "t", 10, commitlog.LogConfig{}, func(int) time.Time { return now() })
@@ -144,7 +145,7 @@ func TestDeleteBefore(t *testing.T) {
 // What a reader has in its hands stays readable, whatever becomes of the log, and is closed after.
 func TestSpanOutlivesSegment(t *testing.T) {
 	for _, how := range []string{"retention", "delete", "close"} {
-		m := newMemFS()
+		m := memfs.New()
 		d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 		l := fill(t, d, "t", 4, commitlog.LogConfig{RetentionBytes: 1}, func(int) time.Time { return now() })
 		span, err := l.Read(0, 1<<20, commitlog.ReadOptions{})
@@ -179,23 +180,23 @@ func TestSpanOutlivesSegment(t *testing.T) {
 			if err := d.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if m.opens != 0 {
-				t.Errorf("%s: %d files open", how, m.opens)
+			if m.Opens != 0 {
+				t.Errorf("%s: %d files open", how, m.Opens)
 			}
 		}
 	}
 }
 
 func TestFileDeleteDelay(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m, FileDeleteDelay: time.Hour})
 	fill(t, d, "t", 4, commitlog.LogConfig{RetentionBytes: 1}, func(int) time.Time { return now() })
 	d.EnforceRetention(now())
-	if m.contents("data/t-0/00000000000000000000.log.deleted") == nil {
+	if m.Contents("data/t-0/00000000000000000000.log.deleted") == nil {
 		t.Error("removed at once")
 	}
 	d.Close()
-	if m.contents("data/t-0/00000000000000000000.log.deleted") != nil {
+	if m.Contents("data/t-0/00000000000000000000.log.deleted") != nil {
 		t.Error("left behind")
 	}
 }

@@ -6,15 +6,16 @@ import (
 	"testing"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 // Appends end before the disk is full, and go on when there is room again; what ends a transaction is written even then.
 func TestDiskReserve(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m, DiskReserve: 10_000}
 	d := open(t, cfg)
 	l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 2000, RetentionBytes: 3000})
-	m.set(func() { m.space = 30_000 })
+	m.Set(func() { m.Left = 30_000 })
 	appendTxn(t, l, inTxn(1, 0, 0, 1))
 	n := 0
 	for ; ; n++ {
@@ -43,7 +44,7 @@ func TestDiskReserve(t *testing.T) {
 	// Retention makes room.
 	flushAll(t, l)
 	d.EnforceRetention(now())
-	m.set(func() { m.space += 20_000 })
+	m.Set(func() { m.Left += 20_000 })
 	appendTo(t, l, sized(1, 1000))
 	if d.Stats().Full {
 		t.Error("still full")
@@ -51,7 +52,7 @@ func TestDiskReserve(t *testing.T) {
 }
 
 func TestDiskBudget(t *testing.T) {
-	d := open(t, commitlog.DirConfig{Path: "data", FS: newMemFS(), DiskBudget: 10_000})
+	d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New(), DiskBudget: 10_000})
 	a, b := create(t, d, "a", commitlog.LogConfig{SegmentBytes: 2000, RetentionBytes: 3000}), create(t, d, "b", commitlog.LogConfig{})
 	fill := func() {
 		t.Helper()

@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 func TestOffsetForTime(t *testing.T) {
 	for _, c := range codecs {
 		t.Run(c.name, func(t *testing.T) {
-			m := newMemFS()
+			m := memfs.New()
 			cfg := commitlog.DirConfig{Path: "data", FS: m}
 			d := open(t, cfg)
 			l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 1024, IndexIntervalBytes: 200})
@@ -65,7 +66,7 @@ func TestOffsetForTime(t *testing.T) {
 				t.Fatal(err)
 			}
 			check(61)
-			cfg.FS = m.crash(nil, keepAll)
+			cfg.FS = m.Crash(nil, memfs.KeepAll)
 			d.Close()
 			l = open(t, cfg).Log("t", 0)
 			check(61)
@@ -75,13 +76,13 @@ func TestOffsetForTime(t *testing.T) {
 
 // What is not flushed yet is not found by its time either.
 func TestOffsetForTimeBelowWatermark(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 	l := create(t, d, "t", commitlog.LogConfig{})
 	appendTo(t, l, plain(100, "a"))
 	flushAll(t, l)
-	m.setGate(true)
-	defer m.setGate(false)
+	m.SetGate(true)
+	defer m.SetGate(false)
 	appendTo(t, l, plain(200, "b"))
 	if o, _, _, err := l.OffsetForTime(150); o != -1 || err != nil {
 		t.Error(o, err)
@@ -118,7 +119,7 @@ func TestLogAppendTime(t *testing.T) {
 }
 
 func TestEpochEnd(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 1024})
@@ -133,7 +134,7 @@ func TestEpochEnd(t *testing.T) {
 	}
 	crash := func() {
 		t.Helper()
-		m = m.crash(nil, keepAll)
+		m = m.Crash(nil, memfs.KeepAll)
 		d.Close()
 		cfg.FS = m
 		d = open(t, cfg)
@@ -174,7 +175,7 @@ func TestEpochEnd(t *testing.T) {
 	if l.LeaderEpoch() < 4 {
 		t.Errorf("epoch %d, went back", l.LeaderEpoch())
 	}
-	if got := string(m.contents("data/t-0/leader-epoch-checkpoint")); got != "0\n4\n0 0\n1 3\n3 6\n4 9\n" {
+	if got := string(m.Contents("data/t-0/leader-epoch-checkpoint")); got != "0\n4\n0 0\n1 3\n3 6\n4 9\n" {
 		t.Errorf("%q", got)
 	}
 	write()

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 // inTxn is a transactional batch of n records of a producer.
@@ -137,7 +138,7 @@ func checkTxns(t testing.TB, l *commitlog.Log, rng *rand.Rand) {
 }
 
 func TestLastStableOffset(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 1024, IndexIntervalBytes: 100})
@@ -178,10 +179,10 @@ func TestLastStableOffset(t *testing.T) {
 	appendTo(t, l, plain(1, "c"))      // 5
 	flushAll(t, l)
 	check("two open", 6, 2)
-	m.setGate(true)
+	m.SetGate(true)
 	end(t, l, 1, 0, true) // 6
 	check("marker not flushed", 6, 2)
-	m.setGate(false)
+	m.SetGate(false)
 	flushAll(t, l)
 	check("one committed", 7, 4)
 	for i := range int32(20) { // over several segments
@@ -196,7 +197,7 @@ func TestLastStableOffset(t *testing.T) {
 				t.Fatal(err)
 			}
 		} else {
-			m = m.crash(rand.New(rand.NewPCG(1, 2)), keepNone)
+			m = m.Crash(rand.New(rand.NewPCG(1, 2)), memfs.KeepNone)
 			d.Close()
 			cfg.FS = m
 		}
@@ -204,11 +205,11 @@ func TestLastStableOffset(t *testing.T) {
 		l = d.Log("t", 0)
 		check(how, 28, 4)
 	}
-	m.setGate(true)
+	m.SetGate(true)
 	end(t, l, 2, 0, false) // 28
 	appendTxn(t, l, inTxn(2, 0, 21, 1))
 	check("marker not flushed", 28, 4)
-	m.setGate(false)
+	m.SetGate(false)
 	flushAll(t, l)
 	check("aborted, and the next open", 30, 29)
 	if got, err := l.Aborted(0, 30); err != nil || len(got) != 1 || got[0] != (commitlog.AbortedTxn{ProducerID: 2, FirstOffset: 4}) {
@@ -227,7 +228,7 @@ func TestLastStableOffset(t *testing.T) {
 }
 
 func TestMarkers(t *testing.T) {
-	d := open(t, commitlog.DirConfig{Path: "data", FS: newMemFS()})
+	d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New()})
 	l := create(t, d, "t", commitlog.LogConfig{})
 	marker := func(epoch int16, coordinator int32) error {
 		_, err := l.AppendMarker(commitlog.TxnMarker{ProducerID: 1, ProducerEpoch: epoch, CoordinatorEpoch: coordinator})
@@ -270,7 +271,7 @@ func TestMarkers(t *testing.T) {
 
 // A full disk neither leaves an aborted transaction without its entry nor an entry without the marker.
 func TestMarkerOnFullDisk(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	l := create(t, d, "t", commitlog.LogConfig{})
@@ -278,9 +279,9 @@ func TestMarkerOnFullDisk(t *testing.T) {
 	flushAll(t, l)
 	rng := rand.New(rand.NewPCG(1, 1))
 	for space := int64(0); ; space++ {
-		m.set(func() { m.space = space })
+		m.Set(func() { m.Left = space })
 		_, err := l.AppendMarker(commitlog.TxnMarker{ProducerID: 1})
-		m.set(func() { m.space = -1 })
+		m.Set(func() { m.Left = -1 })
 		checkTxns(t, l, rng)
 		if err == nil {
 			break
@@ -301,7 +302,7 @@ func TestMarkerOnFullDisk(t *testing.T) {
 
 // An index of aborted transactions that cannot be right is made anew from the log.
 func TestTxnIndexRebuilt(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	cfg := commitlog.DirConfig{Path: "data", FS: m}
 	d := open(t, cfg)
 	l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 1024})
@@ -322,12 +323,12 @@ func TestTxnIndexRebuilt(t *testing.T) {
 	damaged := 0
 	for _, s := range l.Segments() {
 		name := fmt.Sprintf("data/t-0/%020d.txnindex", s.BaseOffset)
-		if b := m.contents(name); len(b) > 0 {
+		if b := m.Contents(name); len(b) > 0 {
 			if damaged++; damaged%2 == 0 {
-				m.put(name, b[:len(b)-1])
+				m.Put(name, b[:len(b)-1])
 			} else {
 				b[1] = 9
-				m.put(name, b)
+				m.Put(name, b)
 			}
 		}
 	}
@@ -344,7 +345,7 @@ func TestTxnIndexRebuilt(t *testing.T) {
 
 // A producer of which only a marker is left goes on where it was: retention took what would tell its sequence.
 func TestSequenceAfterLoneMarker(t *testing.T) {
-	cfg := commitlog.DirConfig{Path: "data", FS: newMemFS()}
+	cfg := commitlog.DirConfig{Path: "data", FS: memfs.New()}
 	d := open(t, cfg)
 	l := create(t, d, "t", commitlog.LogConfig{})
 	end(t, l, 1, 5, true) // what was before it is gone

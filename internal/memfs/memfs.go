@@ -1,4 +1,7 @@
-package commitlog_test
+// Package memfs is a file system in memory for tests of what is to outlive a power cut: it knows what of it a disk would
+// have then. [FS] implements [commitlog.FS] with faults to order: a full disk, a failing fsync, a process that dies after
+// any operation. [FS.Crash] gives what the next start finds.
+package memfs
 
 import (
 	"errors"
@@ -16,21 +19,23 @@ import (
 	"github.com/tributary-net/tributary/internal/commitlog"
 )
 
-// memFS is a file system in memory that knows what of it a disk would have after a power cut: only what was synced
+// FS is a file system in memory that knows what of it a disk would have after a power cut: only what was synced
 // for certain, and of the rest any part.
-type memFS struct {
+type FS struct {
 	mu     sync.Mutex
 	root   *node
 	locked map[string]bool
 	dead   bool // every operation fails: the process that had it is gone
 
-	ops      []string                // what could matter for a crash, in order
-	diesIn   int                     // operations until the process is gone; negative: it goes on
-	failSync func(name string) error // asked before every sync of a file or directory
-	space    int64                   // bytes that can still be added to files; negative: no end
+	// Once the file system is in use these are for Set.
+	Ops      []string                // what could matter for a crash, in order
+	DiesIn   int                     // operations until the process is gone; negative: it goes on
+	FailSync func(name string) error // asked before every sync of a file or directory
+	Left     int64                   // bytes that can still be added to files; negative: no end
+	Gated    string                  // part of the names of those files that the gate is for; empty: all
 	gate     chan struct{}           // when set, syncs of .log files wait until it is closed
-	opens    int                     // files open now
-	reads    int64                   // bytes read so far
+	Opens    int                     // files open now
+	Reads    int64                   // bytes read so far
 }
 
 type node struct {
@@ -54,31 +59,33 @@ type write struct {
 	size int64
 }
 
-func newMemFS() *memFS {
-	return &memFS{root: newDirNode(), locked: map[string]bool{}, space: -1, diesIn: -1}
+// New returns an empty file system without faults.
+func New() *FS {
+	return &FS{root: newDirNode(), locked: map[string]bool{}, Left: -1, DiesIn: -1}
 }
 
 func newDirNode() *node {
 	return &node{dir: true, children: map[string]*node{}, durable: map[string]*node{}}
 }
 
-var errDead = errors.New("the process is gone")
+// ErrDead is what every operation returns after a crash.
+var ErrDead = errors.New("the process is gone")
 
-// crashMode says what a crash leaves of what was not synced.
-type crashMode int
+// CrashMode says what a crash leaves of what was not synced.
+type CrashMode int
 
 const (
-	keepAll   crashMode = iota // only the process dies
-	keepNone                   // the disk has what was synced and nothing else
-	keepSome                   // any part of it, torn anywhere
-	flipBits                   // any part of it, with damage
-	tornPages                  // some pages of each write, the others as zeros
-	halfNames                  // contents as in keepSome; of a rename the new name perhaps without the loss of the old
-	crashModes
+	KeepAll   CrashMode = iota // only the process dies
+	KeepNone                   // the disk has what was synced and nothing else
+	KeepSome                   // any part of it, torn anywhere
+	FlipBits                   // any part of it, with damage
+	TornPages                  // some pages of each write, the others as zeros
+	HalfNames                  // contents as in KeepSome; of a rename the new name perhaps without the loss of the old
+	CrashModes
 )
 
-// crash ends this file system and returns what the next start finds.
-func (m *memFS) crash(rng *rand.Rand, mode crashMode) *memFS {
+// Crash ends this file system and returns what the next start finds.
+func (m *FS) Crash(rng *rand.Rand, mode CrashMode) *FS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.dead = true
@@ -86,23 +93,23 @@ func (m *memFS) crash(rng *rand.Rand, mode crashMode) *memFS {
 		close(m.gate)
 		m.gate = nil
 	}
-	after := newMemFS()
+	after := New()
 	after.root = m.root.survive(rng, mode)
 	return after
 }
 
-func (n *node) survive(rng *rand.Rand, mode crashMode) *node {
+func (n *node) survive(rng *rand.Rand, mode CrashMode) *node {
 	if n.dir {
 		names := map[string]*node{}
 		for name, c := range n.durable {
 			names[name] = c
 		}
-		if mode == keepAll {
+		if mode == KeepAll {
 			names = n.children
 		}
 		for _, op := range n.renames {
-			if mode >= keepSome && mode != flipBits && rng.IntN(2) == 0 || mode == flipBits && rng.IntN(4) > 0 {
-				half := mode == halfNames && len(op) > 1 && rng.IntN(2) == 0
+			if mode >= KeepSome && mode != FlipBits && rng.IntN(2) == 0 || mode == FlipBits && rng.IntN(4) > 0 {
+				half := mode == HalfNames && len(op) > 1 && rng.IntN(2) == 0
 				for name, c := range op {
 					if c == nil && half {
 						continue
@@ -123,15 +130,15 @@ func (n *node) survive(rng *rand.Rand, mode crashMode) *node {
 		return out
 	}
 	data := slices.Clone(n.synced)
-	if mode == keepAll {
+	if mode == KeepAll {
 		data = slices.Clone(n.data)
 	}
-	if mode == tornPages {
+	if mode == TornPages {
 		for _, w := range n.writes {
 			data = w.tear(data, rng)
 		}
 	}
-	if mode == keepSome || mode == flipBits || mode == halfNames {
+	if mode == KeepSome || mode == FlipBits || mode == HalfNames {
 		for _, w := range n.writes {
 			switch rng.IntN(5) {
 			case 0: // lost
@@ -147,7 +154,7 @@ func (n *node) survive(rng *rand.Rand, mode crashMode) *node {
 				data = w.apply(data, len(w.data))
 			}
 		}
-		if mode == flipBits && len(data) > len(n.synced) {
+		if mode == FlipBits && len(data) > len(n.synced) {
 			i := len(n.synced) + rng.IntN(len(data)-len(n.synced))
 			data[i] ^= 1 << rng.IntN(8)
 		}
@@ -191,7 +198,7 @@ func (w write) apply(data []byte, n int) []byte {
 	return data
 }
 
-func (m *memFS) walk(name string) (*node, error) {
+func (m *FS) walk(name string) (*node, error) {
 	n := m.root
 	for part := range strings.SplitSeq(filepath.ToSlash(name), "/") {
 		if part == "" || part == "." {
@@ -204,9 +211,9 @@ func (m *memFS) walk(name string) (*node, error) {
 	return n, nil
 }
 
-func (m *memFS) parent(name string) (*node, string, error) {
+func (m *FS) parent(name string) (*node, string, error) {
 	if m.dead {
-		return nil, "", errDead
+		return nil, "", ErrDead
 	}
 	n, err := m.walk(filepath.Dir(name))
 	if err != nil {
@@ -227,23 +234,25 @@ func (n *node) change(op dirOp) {
 }
 
 // note counts an operation that is about to be done.
-func (m *memFS) note(format string, args ...any) {
-	m.ops = append(m.ops, fmt.Sprintf(format, args...))
-	if m.diesIn == 0 {
+func (m *FS) note(format string, args ...any) {
+	m.Ops = append(m.Ops, fmt.Sprintf(format, args...))
+	if m.DiesIn == 0 {
 		m.dead = true // after this one
 	}
-	if m.diesIn >= 0 {
-		m.diesIn--
+	if m.DiesIn >= 0 {
+		m.DiesIn--
 	}
 }
 
-func (m *memFS) isDead() bool {
+// IsDead says whether the process is gone.
+func (m *FS) IsDead() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.dead
 }
 
-func (m *memFS) OpenFile(name string, flag int) (commitlog.File, error) {
+// OpenFile opens or makes a file.
+func (m *FS) OpenFile(name string, flag int) (commitlog.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dir, base, err := m.parent(name)
@@ -255,7 +264,7 @@ func (m *memFS) OpenFile(name string, flag int) (commitlog.File, error) {
 		if flag&os.O_CREATE == 0 {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 		}
-		if m.space == 0 {
+		if m.Left == 0 {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.ENOSPC}
 		}
 		n = &node{}
@@ -264,7 +273,7 @@ func (m *memFS) OpenFile(name string, flag int) (commitlog.File, error) {
 	} else if flag&os.O_TRUNC != 0 && len(n.data) > 0 {
 		n.write(write{size: 0})
 	}
-	m.opens++
+	m.Opens++
 	return &memFile{fs: m, node: n, name: name}, nil
 }
 
@@ -273,7 +282,8 @@ func (n *node) write(w write) {
 	n.writes = append(n.writes, w)
 }
 
-func (m *memFS) Rename(from, to string) error {
+// Rename renames within a directory.
+func (m *FS) Rename(from, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dir, old, err := m.parent(from)
@@ -292,7 +302,8 @@ func (m *memFS) Rename(from, to string) error {
 	return nil
 }
 
-func (m *memFS) Remove(name string) error {
+// Remove removes a file or directory.
+func (m *FS) Remove(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dir, base, err := m.parent(name)
@@ -307,7 +318,8 @@ func (m *memFS) Remove(name string) error {
 	return nil
 }
 
-func (m *memFS) RemoveAll(name string) error {
+// RemoveAll removes a file or directory that may be missing.
+func (m *FS) RemoveAll(name string) error {
 	err := m.Remove(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -315,11 +327,12 @@ func (m *memFS) RemoveAll(name string) error {
 	return err
 }
 
-func (m *memFS) MkdirAll(name string) error {
+// MkdirAll makes a directory and those above it.
+func (m *FS) MkdirAll(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return errDead
+		return ErrDead
 	}
 	n := m.root
 	for part := range strings.SplitSeq(filepath.ToSlash(name), "/") {
@@ -335,11 +348,12 @@ func (m *memFS) MkdirAll(name string) error {
 	return nil
 }
 
-func (m *memFS) ReadDir(name string) ([]commitlog.DirEntry, error) {
+// ReadDir lists a directory.
+func (m *FS) ReadDir(name string) ([]commitlog.DirEntry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return nil, errDead
+		return nil, ErrDead
 	}
 	n, err := m.walk(name)
 	if err != nil {
@@ -353,18 +367,19 @@ func (m *memFS) ReadDir(name string) ([]commitlog.DirEntry, error) {
 	return out, nil
 }
 
-func (m *memFS) SyncDir(name string) error {
+// SyncDir makes the names in a directory durable.
+func (m *FS) SyncDir(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return errDead
+		return ErrDead
 	}
 	n, err := m.walk(name)
 	if err != nil {
 		return err
 	}
-	if m.failSync != nil {
-		if err := m.failSync(name); err != nil {
+	if m.FailSync != nil {
+		if err := m.FailSync(name); err != nil {
 			return err
 		}
 	}
@@ -377,7 +392,7 @@ func (m *memFS) SyncDir(name string) error {
 }
 
 type unlocker struct {
-	m    *memFS
+	m    *FS
 	name string
 }
 
@@ -388,11 +403,12 @@ func (u unlocker) Close() error {
 	return nil
 }
 
-func (m *memFS) Lock(name string) (io.Closer, error) {
+// Lock takes a lock.
+func (m *FS) Lock(name string) (io.Closer, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return nil, errDead
+		return nil, ErrDead
 	}
 	if m.locked[name] {
 		return nil, commitlog.ErrLocked
@@ -401,8 +417,8 @@ func (m *memFS) Lock(name string) (io.Closer, error) {
 	return unlocker{m, name}, nil
 }
 
-// setGate holds back or lets go syncs of .log files.
-func (m *memFS) setGate(held bool) {
+// SetGate holds back or lets go syncs of .log files.
+func (m *FS) SetGate(held bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if held == (m.gate != nil) {
@@ -417,24 +433,24 @@ func (m *memFS) setGate(held bool) {
 }
 
 // Space says what is left, and that the disk has a gigabyte.
-func (m *memFS) Space(string) (free, total int64, err error) {
+func (m *FS) Space(string) (free, total int64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.space < 0 {
+	if m.Left < 0 {
 		return 1 << 30, 1 << 30, nil
 	}
-	return m.space, 1 << 30, nil
+	return m.Left, 1 << 30, nil
 }
 
-// set changes the faults.
-func (m *memFS) set(f func()) {
+// Set changes the faults.
+func (m *FS) Set(f func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f()
 }
 
-// contents is a file as the process sees it; nil when there is none.
-func (m *memFS) contents(name string) []byte {
+// Contents is a file as the process sees it; nil when there is none.
+func (m *FS) Contents(name string) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n, err := m.walk(name)
@@ -444,8 +460,19 @@ func (m *memFS) contents(name string) []byte {
 	return slices.Clone(n.data)
 }
 
-// put makes a file, synced, with its directories.
-func (m *memFS) put(name string, data []byte) {
+// Synced is what of a file the disk has for certain, once its name is durable; nil when there is none.
+func (m *FS) Synced(name string) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.walk(name)
+	if err != nil {
+		return nil
+	}
+	return slices.Clone(n.synced)
+}
+
+// Put makes a file, synced, with its directories.
+func (m *FS) Put(name string, data []byte) {
 	n := m.root
 	parts := strings.Split(name, "/")
 	for _, part := range parts[:len(parts)-1] {
@@ -460,7 +487,7 @@ func (m *memFS) put(name string, data []byte) {
 }
 
 type memFile struct {
-	fs     *memFS
+	fs     *FS
 	node   *node
 	name   string
 	closed bool
@@ -476,7 +503,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	n := copy(p, f.node.data[off:])
-	f.fs.reads += int64(n)
+	f.fs.Reads += int64(n)
 	if n < len(p) {
 		return n, io.EOF
 	}
@@ -490,16 +517,16 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, fs.ErrClosed
 	}
 	if f.fs.dead {
-		return 0, errDead
+		return 0, ErrDead
 	}
 	var err error
-	if more := off + int64(len(p)) - int64(len(f.node.data)); f.fs.space >= 0 && more > 0 {
-		if more > f.fs.space {
-			p = p[:max(int64(len(p))-(more-f.fs.space), 0)]
+	if more := off + int64(len(p)) - int64(len(f.node.data)); f.fs.Left >= 0 && more > 0 {
+		if more > f.fs.Left {
+			p = p[:max(int64(len(p))-(more-f.fs.Left), 0)]
 			err = &fs.PathError{Op: "write", Path: f.name, Err: syscall.ENOSPC}
-			more = f.fs.space
+			more = f.fs.Left
 		}
-		f.fs.space -= more
+		f.fs.Left -= more
 	}
 	f.fs.note("write %s", f.name)
 	f.node.write(write{off: off, data: slices.Clone(p), size: -1})
@@ -516,7 +543,7 @@ func (f *memFile) Truncate(size int64) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	if f.fs.dead {
-		return errDead
+		return ErrDead
 	}
 	f.fs.note("truncate %s %d", f.name, size)
 	f.node.write(write{size: size})
@@ -526,7 +553,7 @@ func (f *memFile) Truncate(size int64) error {
 func (f *memFile) Sync() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	if gate := f.fs.gate; gate != nil && strings.HasSuffix(f.name, ".log") {
+	if gate := f.fs.gate; gate != nil && strings.HasSuffix(f.name, ".log") && strings.Contains(f.name, f.fs.Gated) {
 		f.fs.mu.Unlock()
 		<-gate
 		f.fs.mu.Lock()
@@ -535,10 +562,10 @@ func (f *memFile) Sync() error {
 		return fs.ErrClosed
 	}
 	if f.fs.dead {
-		return errDead
+		return ErrDead
 	}
-	if f.fs.failSync != nil {
-		if err := f.fs.failSync(f.name); err != nil {
+	if f.fs.FailSync != nil {
+		if err := f.fs.FailSync(f.name); err != nil {
 			return err
 		}
 	}
@@ -555,6 +582,6 @@ func (f *memFile) Close() error {
 		return fs.ErrClosed
 	}
 	f.closed = true
-	f.fs.opens--
+	f.fs.Opens--
 	return nil
 }
