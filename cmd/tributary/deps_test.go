@@ -32,6 +32,7 @@ var mayImport = map[string]string{
 	"internal/sink":         "flow ipfix netflow internal/kafka internal/commitlog",
 	"internal/kafka":        "internal/quiet",
 	"broker":                "internal/commitlog internal/quiet",
+	"internal/memfs":        "internal/commitlog",
 	"internal/kafkaconfig":  "broker internal/kafka",
 	"internal/kafkascripts": "internal/kafka",
 	"internal/dumplog":      "internal/commitlog",

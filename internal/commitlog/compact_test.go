@@ -585,6 +585,7 @@ func TestCompactConcurrent(t *testing.T) {
 	for range 2 {
 		rest.Go(func() {
 			for next := int64(0); ; {
+				low := l.StartOffset()
 				span, err := l.Read(next, 2000, commitlog.ReadOptions{MinOne: true, Committed: true})
 				if err != nil {
 					next = l.StartOffset()
@@ -595,7 +596,7 @@ func TestCompactConcurrent(t *testing.T) {
 					if _, err := span.ReadAt(b, 0); err != nil {
 						t.Error(err)
 					}
-					if span.Offset > next && span.Offset < l.StartOffset() {
+					if span.Offset > next && span.Offset < low {
 						t.Errorf("span at %d for %d", span.Offset, next)
 					}
 				}

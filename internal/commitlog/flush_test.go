@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
+	"github.com/tributary-net/tributary/internal/memfs"
 )
 
 // Where a sync is quick, an append that may call back is flushed when it returns, and so are those of others before it.
 func TestSyncInPlace(t *testing.T) {
-	m := newMemFS()
+	m := memfs.New()
 	d := open(t, commitlog.DirConfig{Path: "data", FS: m})
 	d.SyncInPlace(time.Hour)
 	l := create(t, d, "t", commitlog.LogConfig{SegmentBytes: 2048})
@@ -35,8 +36,8 @@ func TestSyncInPlace(t *testing.T) {
 			t.Fatalf("offset %d is not flushed when its append returns", info.LastOffset)
 		}
 	}
-	m.set(func() {
-		m.failSync = func(name string) error {
+	m.Set(func() {
+		m.FailSync = func(name string) error {
 			if strings.HasSuffix(name, ".log") {
 				return errors.New("input/output error")
 			}
