@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
@@ -19,7 +20,7 @@ import (
 // Topic is a topic with its partitions and what was configured on it.
 type Topic struct {
 	Topic      string            `json:"topic"`
-	ID         string            `json:"id"`
+	ID         string            `json:"id"` // as Kafka writes it: URL-safe base64
 	Internal   bool              `json:"internal"`
 	MinISR     int               `json:"min_insync_replicas"` // 0: not known
 	Configs    map[string]string `json:"configs"`
@@ -156,7 +157,7 @@ func DescribeTopics(ctx context.Context, cl *kgo.Client, names []string) ([]Topi
 	}
 	var described []Topic
 	for _, t := range topics.Sorted() {
-		d := Topic{Topic: t.Topic, ID: t.ID.String(), Internal: t.IsInternal, Configs: map[string]string{}, Partitions: []Partition{}}
+		d := Topic{Topic: t.Topic, ID: base64.RawURLEncoding.EncodeToString(t.ID[:]), Internal: t.IsInternal, Configs: map[string]string{}, Partitions: []Partition{}}
 		if rc, err := configs.On(t.Topic, nil); err == nil {
 			d.configure(rc.Configs)
 		}
