@@ -14,9 +14,8 @@ const (
 	// one of them instead of all.
 	streamFrom = 256 << 10
 
-	// maxInline bounds what is read of a streamed request at once, batches excepted: strings are the longest, and end at
-	// 32,767 bytes.
-	maxInline = readAhead
+	// maxWindow is the most a cursor sees at once; what is longer is read into a buffer of its own.
+	maxWindow = readAhead
 )
 
 // stream is a request that is served while it arrives. Its cursor has a window of what the connection's reader holds, and asks
@@ -62,10 +61,14 @@ func (s *stream) settle(rest int) {
 	s.window = 0
 }
 
-// refill returns a new window of at least n bytes, nil when the frame has no more or the peer does not send them.
+// refill returns a new window of at least n bytes, of which the cursor takes n at once; nil when the frame has no more or the
+// peer does not send them.
 func (s *stream) refill(rest, n int) []byte {
+	if n > maxWindow {
+		return s.block(rest, n)
+	}
 	s.settle(rest)
-	if n > s.left || n > maxInline {
+	if n > s.left {
 		s.err = errMalformed
 		return nil
 	}
@@ -120,7 +123,7 @@ func (s *stream) finish() error {
 		if err := s.c.deadline(s.c.b.cfg.FrameTimeout); err != nil {
 			return err
 		}
-		n, err := s.c.in.Discard(min(s.left, maxInline))
+		n, err := s.c.in.Discard(min(s.left, maxWindow))
 		s.left -= n
 		if err != nil {
 			return cutShort(err)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,10 +45,10 @@ func TestStreamedProduce(t *testing.T) {
 		req.SetVersion(version)
 		req.Acks = []int16{-1, 1, 0, 2}[min(rng.IntN(20), 3)]
 		if rng.IntN(10) == 0 {
-			req.TransactionID = kmsg.StringPtr("nobody")
+			req.TransactionID = kmsg.StringPtr("nobody" + strings.Repeat("x", rng.IntN(2)*rng.IntN(20_000)))
 		}
 		if rng.IntN(3) == 0 {
-			req.UnknownTags.Set(77, bytes.Repeat([]byte("t"), rng.IntN(3000)))
+			req.UnknownTags.Set(77, bytes.Repeat([]byte("t"), rng.IntN(9000)))
 		}
 		for range rng.IntN(4) {
 			rt := kmsg.NewProduceRequestTopic()
