@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -66,4 +67,22 @@ func unindent(s string) string {
 		b.WriteString(strings.TrimPrefix(l, "  "))
 	}
 	return b.String()
+}
+
+// replaceMarked replaces what stands in a page between the markers of a generated table.
+func replaceMarked(page []byte, table string, write func(w io.Writer)) ([]byte, error) {
+	begin := fmt.Appendf(nil, "<!-- %s: generated, do not edit -->\n", table)
+	end := fmt.Appendf(nil, "<!-- end of %s -->\n", table)
+	before, rest, ok := bytes.Cut(page, begin)
+	_, after, ok2 := bytes.Cut(rest, end)
+	if !ok || !ok2 {
+		return nil, fmt.Errorf("no marker %q or %q", begin, end)
+	}
+	var b bytes.Buffer
+	b.Write(before)
+	b.Write(begin)
+	write(&b)
+	b.Write(end)
+	b.Write(after)
+	return b.Bytes(), nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -44,23 +43,12 @@ var fieldTables = []struct {
 	{"own", 200, 300},
 }
 
-// replaceFields replaces what stands between the markers of each table.
-func replaceFields(page []byte) ([]byte, error) {
+// replaceFields replaces the tables, each between its markers.
+func replaceFields(page []byte) (_ []byte, err error) {
 	for _, t := range fieldTables {
-		begin := fmt.Appendf(nil, "<!-- fields %s: generated, do not edit -->\n", t.name)
-		end := fmt.Appendf(nil, "<!-- end of fields %s -->\n", t.name)
-		before, rest, ok := bytes.Cut(page, begin)
-		_, after, ok2 := bytes.Cut(rest, end)
-		if !ok || !ok2 {
-			return nil, fmt.Errorf("no marker %q or %q", begin, end)
+		if page, err = replaceMarked(page, "fields "+t.name, func(w io.Writer) { writeFields(w, t.from, t.upTo) }); err != nil {
+			return nil, err
 		}
-		var b bytes.Buffer
-		b.Write(before)
-		b.Write(begin)
-		writeFields(&b, t.from, t.upTo)
-		b.Write(end)
-		b.Write(after)
-		page = b.Bytes()
 	}
 	return page, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -24,10 +25,28 @@ func newReferenceKafkaConfig() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if page, err = kafkaconfig.ReplaceTables(page); err != nil {
+			if page, err = replaceSettings(page); err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			return os.WriteFile(args[0], page, 0o644)
 		},
 	}
+}
+
+// settingTables are the generated tables, by the name in their markers.
+var settingTables = []struct {
+	name string
+	list func() []kafkaconfig.Setting
+}{
+	{"broker", kafkaconfig.Broker}, {"topic", kafkaconfig.Topic}, {"producer", kafkaconfig.Producer}, {"consumer", kafkaconfig.Consumer},
+}
+
+// replaceSettings replaces the tables, each between its markers.
+func replaceSettings(page []byte) (_ []byte, err error) {
+	for _, t := range settingTables {
+		if page, err = replaceMarked(page, t.name+" settings", func(w io.Writer) { kafkaconfig.WriteTable(w, t.list()) }); err != nil {
+			return nil, err
+		}
+	}
+	return page, nil
 }

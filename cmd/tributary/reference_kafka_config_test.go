@@ -5,8 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/tributary-net/tributary/internal/kafkaconfig"
 )
 
 func TestKafkaConfigTablesAreCurrent(t *testing.T) {
@@ -14,14 +12,14 @@ func TestKafkaConfigTablesAreCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := kafkaconfig.ReplaceTables(page)
+	want, err := replaceSettings(page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(page, want) {
 		t.Error("docs/kafka-config.md does not have the settings that are generated: run go generate ./cmd/tributary")
 	}
-	if _, err := kafkaconfig.ReplaceTables([]byte("# no markers\n")); err == nil {
+	if _, err := replaceSettings([]byte("# no markers\n")); err == nil {
 		t.Error("a page without markers is taken")
 	}
 }
