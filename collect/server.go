@@ -22,8 +22,13 @@ import (
 const maxDatagram = 65535
 
 // drainTime bounds how long a stopping server takes in what already waits in its
-// sockets.
-const drainTime = time.Second
+// sockets: a receive buffer that is full of small datagrams, on a machine that has
+// little time for it.
+const drainTime = 5 * time.Second
+
+// leastMemory is less than any datagram takes in a receive buffer: Linux counts the
+// memory that describes it too.
+const leastMemory = 512
 
 // Config says where a [Server] listens and how.
 type Config struct {
@@ -221,18 +226,20 @@ func (w *worker) run(ctx context.Context) error {
 	}
 	var d received
 	var dg flow.Datagram
-	draining := false
+	left := -1 // once the server is told to stop: as many datagrams wait at most
 	for {
 		n, err := w.socket.receive()
 		switch {
 		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded) && !draining:
-			// What waits in the socket has been accepted: take it in.
-			draining = true
-			w.socket.resume(time.Now().Add(drainTime))
-			if w.empty() {
+		case errors.Is(err, os.ErrDeadlineExceeded) && left < 0:
+			// What waits in the socket has been accepted: take it in, and nothing
+			// that comes later.
+			used, _, _, err := w.socket.queue()
+			if err != nil || used == 0 {
 				return w.flush(sink)
 			}
+			left = used/leastMemory + 1
+			w.socket.resume(time.Now().Add(drainTime))
 			continue
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 			return w.flush(sink)
@@ -280,10 +287,13 @@ func (w *worker) run(ctx context.Context) error {
 			batch.Drops = uint64(d.drops)
 		}
 		w.count(&batch)
-		if n < w.socket.batch() || w.empty() {
-			if draining && w.empty() {
+		if left >= 0 {
+			if left = max(0, left-n); left == 0 || w.empty() {
 				return w.flush(sink)
 			}
+			continue
+		}
+		if n < w.socket.batch() || w.empty() {
 			// Nothing waits: hand on what has been written.
 			if err := sink.Flush(ctx); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("flush flow records: %w", err)
