@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tributary-net/tributary/internal/hold"
 )
 
 // TestScriptApacheKafka runs the scripts in testdata/apache against Apache Kafka.
@@ -51,7 +52,7 @@ func TestScriptApacheKafka(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "kafka", "extra.properties"), []byte(security), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	broker := control("start", filepath.Join(dir, "kafka"), "1", fmt.Sprint(twoFreePorts(t)))
+	broker := control("start", filepath.Join(dir, "kafka"), "1", fmt.Sprint(hold.Port(t, 1)))
 	// The scripts run in parallel below; the cluster outlives them all.
 	t.Run("scripts", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
@@ -82,22 +83,4 @@ func scripts(t *testing.T, folders ...string) []string {
 		all = append(all, found...)
 	}
 	return all
-}
-
-// twoFreePorts returns a port that is free, and so is the next one.
-func twoFreePorts(t *testing.T) int {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := l.Addr().(*net.TCPAddr).Port
-		next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p+1))
-		l.Close()
-		if err == nil {
-			next.Close()
-			return p
-		}
-	}
 }

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/tributary-net/tributary/internal/captures"
+	"github.com/tributary-net/tributary/internal/hold"
 )
 
 // apacheCluster is Apache Kafka on this machine.
@@ -53,32 +54,6 @@ func kafkaScript(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// freePorts returns a port that is free, and so are those at the given distances.
-func freePorts(t *testing.T, distances ...int) int {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		free := port < 65000
-		for _, d := range distances {
-			if other, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+d)); err == nil {
-				other.Close()
-			} else {
-				free = false
-			}
-		}
-		l.Close()
-		if free {
-			return port
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
 // startApache starts a cluster. extra is given the number of each node and its port
 // and returns more properties for it; format are more arguments for the command that
 // formats.
@@ -90,7 +65,7 @@ func startApache(t *testing.T, nodes int, extra func(node, port int) string, for
 		}
 		t.Skip("needs java, and Apache Kafka in KAFKA_LIBS: KAFKA_LIBS=$(scripts/kafka.sh libs)")
 	}
-	c := &apacheCluster{dir: t.TempDir(), port: freePorts(t, 1, 2, 10, 11, 12, 20, 21, 22)}
+	c := &apacheCluster{dir: t.TempDir(), port: hold.Port(t, 1, 2, 10, 11, 12, 20, 21, 22)}
 	files := map[string]string{"format.args": strings.Join(format, "\n") + "\n"}
 	for n := range nodes {
 		files[fmt.Sprintf("extra.%d.properties", n+1)] = extra(n+1, c.port+10*n)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/tributary-net/tributary/internal/hold"
 )
 
 // TestWireFaults: the way to the embedded broker breaks in all the ways that it can,
@@ -13,7 +15,7 @@ func TestWireFaults(t *testing.T) {
 	t.Parallel()
 	way := newProxy(t, "")
 	dir := t.TempDir()
-	broker, address := startBroker(t, dir, "127.0.0.1:0", "--advertise", way.addr)
+	broker, address := startBroker(t, dir, hold.Address(t), "--advertise", way.addr)
 	way.aim(address)
 	rng := seeded(t)
 	// With two, each has a producer of its own.

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tributary-net/tributary/flow"
+	"github.com/tributary-net/tributary/internal/hold"
 	"github.com/tributary-net/tributary/internal/traffic"
 )
 
@@ -188,7 +189,7 @@ func account(t *testing.T, p *process) samples {
 // drops and counts the rest, and recovers by itself when Kafka comes.
 func TestWireKafkaAway(t *testing.T) {
 	t.Parallel()
-	address, giveUp := silentPort(t)
+	address := hold.Address(t)
 	collector, to := startCollect(t, "--to", "kafka://"+address+"/flows", "--queue-bytes", "4MiB", "--queue-block", "20ms", "--workers", "2")
 	sent := uint64(0)
 	send := func(flows uint64, rate float64) samples {
@@ -224,7 +225,6 @@ func TestWireKafkaAway(t *testing.T) {
 	}
 	t.Logf("%d flows sent, %d wait, %d dropped, peak memory %d octets", sent, waiting, m.sink("dropped"), peak)
 
-	giveUp()
 	startBroker(t, t.TempDir(), address)
 	eventually(t, "what waited is delivered", func() bool { return account(t, collector).sink("delivered") == waiting })
 	collector.ready(t)
@@ -250,7 +250,7 @@ func TestWireKafkaAway(t *testing.T) {
 func TestWireBrokerKilled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	broker, address := startBroker(t, dir, "127.0.0.1:0")
+	broker, address := startBroker(t, dir, hold.Address(t))
 	collector, to := startCollect(t, "--to", "kafka://"+address+"/flows?compression.type=lz4")
 	const flows = 240_000
 	loading := startLoad(t, to, traffic.LoadConfig{Rate: 60_000, Flows: flows, Exporters: 4})
@@ -307,7 +307,7 @@ func TestWireDrain(t *testing.T) {
 // given up, and the last line says how much that is.
 func TestWireStopWithoutKafka(t *testing.T) {
 	t.Parallel()
-	address, _ := silentPort(t)
+	address := hold.Address(t)
 	collector, to := startCollect(t, "--to", "kafka://"+address+"/flows", "--grace", "1s")
 	load(t, to, traffic.LoadConfig{Flows: 1000})
 	eventually(t, "all is written", func() bool { return collector.metrics(t).sink("written") == 1000 })
@@ -318,7 +318,7 @@ func TestWireStopWithoutKafka(t *testing.T) {
 	if code := collector.wait(t); code != 1 {
 		t.Errorf("ended with %d, want 1", code)
 	}
-	if took := time.Since(begin); took > 10*time.Second {
+	if took := time.Since(begin); took > 25*time.Second {
 		t.Errorf("took %v with a grace of 1 s", took)
 	}
 	lines := strings.Split(strings.TrimSpace(collector.log()), "\n")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tributary-net/tributary/internal/hold"
 	"github.com/tributary-net/tributary/internal/traffic"
 )
 
@@ -108,7 +109,7 @@ func TestWireLedger(t *testing.T) {
 // TestWireLedgerWithoutKafka: nobody waits for a Kafka that is away to take the
 // ledger.
 func TestWireLedgerWithoutKafka(t *testing.T) {
-	away, _ := silentPort(t)
+	away := hold.Address(t)
 	collector, address := startCollect(t, "--to", "kafka://"+away+"/flows", "--to", "discard:", "--ledger-interval", "10ms")
 	sent := load(t, address, traffic.LoadConfig{Rate: 20_000, Flows: 2000, Exporters: 2, Seed: 1})
 	eventually(t, "all is decoded", func() bool {
@@ -163,8 +164,7 @@ func TestLedgerThatDoesNotHold(t *testing.T) {
 func TestWireLedgerSpool(t *testing.T) {
 	t.Parallel()
 	dir, spool := t.TempDir(), filepath.Join(t.TempDir(), "spool")
-	broker, address := startBroker(t, dir, "127.0.0.1:0")
-	const flows = 10_000
+	broker, address := startBroker(t, dir, hold.Address(t))
 	begin := func() (*process, string, func() *ledgerSnapshot) {
 		collector, to := startCollect(t, "--to", "kafka://"+address+"/flows", "--spool", spool, "--ledger-interval", "100ms")
 		url := "http://" + collector.logged(t, "http listens", "addr")
@@ -173,17 +173,17 @@ func TestWireLedgerSpool(t *testing.T) {
 		}
 	}
 	collector, to, look := begin()
-	sending := startLoad(t, to, traffic.LoadConfig{Rate: 10_000, Flows: flows, Exporters: 2})
+	sending := startLoad(t, to, traffic.LoadConfig{Rate: 10_000, Exporters: 2})
 	eventually(t, "some flows are acknowledged", func() bool { return look().destinations[0].Delivered > 0 })
 	broker.kill()
-	for !sending.ended() {
-		look()
-	}
+	eventually(t, "some flows are on disk", func() bool { return look().destinations[0].Spooled > 0 })
+	sending.cancel()
 	if d := sending.wait(t, collector).kernelDrops(); d > 0 {
 		t.Skipf("the machine is too busy: %d datagrams did not fit the receive buffer", d)
 	}
 	var first destinationRow
 	eventually(t, "all is on disk", func() bool { first = look().destinations[0]; return first.InFlight == 0 })
+	flows := sending.stats.Flows
 	if first.Records != flows || first.Spooled == 0 || first.Dropped+first.Refused+first.Found != 0 {
 		t.Errorf("without Kafka: %+v", first)
 	}

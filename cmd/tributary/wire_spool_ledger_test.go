@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tributary-net/tributary/internal/hold"
 	"github.com/tributary-net/tributary/internal/traffic"
 )
 
@@ -37,7 +38,7 @@ func TestWireSpoolLedger(t *testing.T) {
 func spoolLedger(t *testing.T, protocol traffic.Protocol, properties, workers string) {
 	rng := seeded(t)
 	dir, spool := t.TempDir(), filepath.Join(t.TempDir(), "spool")
-	broker, address := startBroker(t, dir, "127.0.0.1:0")
+	broker, address := startBroker(t, dir, hold.Address(t))
 	kafka := true
 	// The port stays the same: nobody else has this address.
 	listen := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(1 + rng.IntN(250)), byte(rng.IntN(250)), byte(1 + rng.IntN(250))}), 0).String()

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/tributary-net/tributary/internal/hold"
 	"github.com/tributary-net/tributary/internal/traffic"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestWireSpool(t *testing.T) {
 	t.Parallel()
 	dir, spool := t.TempDir(), filepath.Join(t.TempDir(), "spool")
-	broker, address := startBroker(t, dir, "127.0.0.1:0")
+	broker, address := startBroker(t, dir, hold.Address(t))
 	const phases, flows = 6, 25_000
 	whole := true
 	for phase := range uint64(phases) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tributary-net/tributary/internal/hold"
 	"github.com/tributary-net/tributary/internal/traffic"
 )
 
@@ -47,7 +48,7 @@ func TestWireSpoolKilled(t *testing.T) {
 	t.Parallel()
 	way := newProxy(t, "")
 	dir := t.TempDir()
-	broker, address := startBroker(t, dir, "127.0.0.1:0", "--advertise", way.addr)
+	broker, address := startBroker(t, dir, hold.Address(t), "--advertise", way.addr)
 	way.aim(address)
 	tr := &trial{t: t, rng: seeded(t), workers: 1, proxies: []*proxy{way}, patience: 2 * patience}
 	for _, d := range []destination{{topic: "plain"}, {topic: "both", properties: "compression.type=lz4&key=src_addr", keyed: true}} {
@@ -219,7 +220,7 @@ func TestWireSpoolOutage(t *testing.T) {
 	if minutes := soakFor(t); minutes > 0 {
 		flows = uint64(minutes.Minutes() * 3e6)
 	}
-	address, giveUp := silentPort(t)
+	address := hold.Address(t)
 	tr := &trial{t: t, rng: seeded(t), workers: 1, patience: 10*patience + soakFor(t), proxies: []*proxy{{addr: address}}}
 	tr.destinations = []*destination{{topic: "flows", properties: "compression.type=lz4"}}
 	tr.open("", "--spool", t.TempDir(), "--spool-bytes", "200GB", "--queue-bytes", "8MiB")
@@ -250,7 +251,6 @@ func TestWireSpoolOutage(t *testing.T) {
 	if grown > peak+peak/4+16<<20 {
 		t.Errorf("peak memory went from %d to %d octets", peak, grown)
 	}
-	giveUp()
 	startBroker(t, t.TempDir(), address)
 	begin = time.Now()
 	tr.until("all is delivered", func() bool {

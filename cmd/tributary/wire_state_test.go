@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tributary-net/tributary/internal/hold"
 )
 
 // ipfixExporter sends IPFIX messages of one flow record each from one port.
@@ -226,14 +228,13 @@ func TestWireRoam(t *testing.T) {
 // TestWireStateWithoutKafka: a Kafka that is away does not keep the collector from
 // decoding; when it is there, what exporters taught is in its topic.
 func TestWireStateWithoutKafka(t *testing.T) {
-	broker, giveUp := silentPort(t)
+	broker := hold.Address(t)
 	state := filepath.Join(t.TempDir(), "exporters.jsonl")
 	collector, address := startCollect(t, "--to", "kafka://"+broker+"/flows", "--state", state, "--state-wait", "1m")
 	exporter := newExporter(t, address)
 	exporter.teach()
 	exporter.flow(1)
 	eventually(t, "a flow is decoded", func() bool { return collector.metrics(t).sum("tributary_collect_records_total") == 1 })
-	giveUp()
 	startBroker(t, t.TempDir(), broker)
 	eventually(t, "what was taught is written", func() bool {
 		return collector.metrics(t).sum("tributary_collect_stored_written_total", `result="written"`) == taught
@@ -247,7 +248,7 @@ func TestWireStateWithoutKafka(t *testing.T) {
 // TestWireStateInSpool: a collector that is killed and started again while Kafka is
 // away decodes by what lies in its spool.
 func TestWireStateInSpool(t *testing.T) {
-	broker, giveUp := silentPort(t)
+	broker := hold.Address(t)
 	spool := filepath.Join(t.TempDir(), "spool")
 	args := []string{"--to", "kafka://" + broker + "/flows", "--spool", spool, "--state-wait", "1m", "--partitions", "1"}
 	collector, address := startCollect(t, args...)
@@ -262,7 +263,6 @@ func TestWireStateInSpool(t *testing.T) {
 	collector, address = startCollect(t, args...)
 	newExporter(t, address).flow(2)
 	eventually(t, "a flow is decoded", func() bool { return collector.metrics(t).sum("tributary_collect_records_total") == 1 })
-	giveUp()
 	startBroker(t, t.TempDir(), broker)
 	eventually(t, "what was taught is in the topic", func() bool {
 		return collector.metrics(t).sum("tributary_collect_stored_written_total", `result="written"`) == taught

@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,7 +17,6 @@ import (
 	"time"
 
 	"github.com/tributary-net/tributary/internal/captures"
-	"golang.org/x/sys/unix"
 )
 
 // process is the real program, started by a test. Its log is JSON.
@@ -42,7 +39,7 @@ func start(t *testing.T, args ...string) *process {
 	p.cmd.Dir = t.TempDir()
 	// Under the race detector every process would sleep for a second at its end.
 	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = &p.stdout, p, time.Second
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = &p.stdout, p, patience
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -269,8 +266,8 @@ func tributary(t *testing.T, args ...string) []byte {
 	return p.stdout.Bytes()
 }
 
-// startBroker starts the embedded broker at an address and returns the one it
-// has then.
+// startBroker starts the embedded broker at an address, one of package hold if it is
+// to be started there again, and returns the one it has then.
 func startBroker(t *testing.T, dir, listen string, args ...string) (*process, string) {
 	t.Helper()
 	p := startService(t, "broker", append([]string{"--listen", listen, "--data", dir}, args...)...)
@@ -282,33 +279,6 @@ func startCollect(t *testing.T, args ...string) (*process, string) {
 	t.Helper()
 	p := startService(t, "collect", append([]string{"--listen", "127.0.0.1:0"}, args...)...)
 	return p, p.logged(t, "collecting", "listen")
-}
-
-// silentPort returns a TCP address where connections are refused until the test
-// gives it up.
-func silentPort(t *testing.T) (address string, giveUp func()) {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	giveUp = sync.OnceFunc(func() { _ = unix.Close(fd) })
-	t.Cleanup(giveUp)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	a, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = net.JoinHostPort("127.0.0.1", strconv.Itoa(a.(*unix.SockaddrInet4).Port))
-	if c, err := net.Dial("tcp", address); !errors.Is(err, syscall.ECONNREFUSED) {
-		if err == nil {
-			c.Close()
-		}
-		t.Fatalf("dial a port where nobody listens: %v", err)
-	}
-	return address, giveUp
 }
 
 // flowChecker returns a function that compares flow records, a JSON object a line,

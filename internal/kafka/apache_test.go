@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/tributary-net/tributary/internal/hold"
 	"github.com/tributary-net/tributary/internal/kafka"
 )
 
@@ -56,32 +56,6 @@ func script(t *testing.T, args ...string) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(b))
-}
-
-// freePorts finds a port that is free together with those at the given distances.
-func freePorts(t *testing.T, distances ...int) int {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		base := l.Addr().(*net.TCPAddr).Port
-		free := base < 60000
-		for _, d := range distances {
-			if other, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+d)); err == nil {
-				other.Close()
-			} else {
-				free = false
-			}
-		}
-		l.Close()
-		if free {
-			return base
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
 }
 
 // apacheKafka starts a cluster and returns its brokers.
@@ -137,7 +111,7 @@ func roundTrip(t *testing.T, endpoint, topic string) {
 
 func TestApacheKafkaCluster(t *testing.T) {
 	needApacheKafka(t)
-	brokers := apacheKafka(t, 3, freePorts(t, 1, 10, 11, 20, 21), "", "")
+	brokers := apacheKafka(t, 3, hold.Port(t, 1, 10, 11, 20, 21), "", "")
 	if n := len(strings.Split(brokers, ",")); n != 3 {
 		t.Fatalf("%d brokers: %s", n, brokers)
 	}
@@ -182,7 +156,7 @@ func TestApacheKafkaSecurity(t *testing.T) {
 	a := newAuthority(t)
 	server, _, _ := a.issue(t, "127.0.0.1")
 	clientStore, clientCert, clientKey := a.issue(t, "client")
-	port := freePorts(t, 1, 2, 3, 4)
+	port := hold.Port(t, 1, 2, 3, 4)
 	const module = "org.apache.kafka.common.security."
 	extra := fmt.Sprintf(`
 listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d,SASL_PLAINTEXT://127.0.0.1:%[3]d,SSL://127.0.0.1:%[4]d,SASL_SSL://127.0.0.1:%[5]d
