@@ -63,7 +63,7 @@ func client(t testing.TB, b *broker.Broker, opts ...kgo.Opt) *kgo.Client {
 // deadline is a context no test should outlive.
 func deadline(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

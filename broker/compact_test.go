@@ -35,12 +35,7 @@ func TestCompactedTopic(t *testing.T) {
 	if err := cl.ProduceSync(deadline(t), &kgo.Record{Topic: "state", Value: []byte("x")}).FirstErr(); err != kerr.InvalidRecord {
 		t.Errorf("record without a key: %v", err)
 	}
-	for b.Stats().Disk.Compactions == 0 {
-		if deadline(t).Err() != nil {
-			t.Fatal("never compacted")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the log is compacted", func() bool { return b.Stats().Disk.Compactions > 0 })
 	got, seen := map[string]int64{}, 0
 	reader := client(t, b, kgo.ConsumeTopics("state"))
 	for len(got) < len(last) || got["k4"] < last["k4"] {

@@ -17,7 +17,7 @@ import (
 
 func consumerConfig(t *testing.T) broker.Config {
 	cfg := testConfig(t)
-	cfg.GroupConsumerSessionTimeout = 2 * time.Second
+	cfg.GroupConsumerSessionTimeout = time.Minute
 	cfg.GroupConsumerHeartbeatInterval = 50 * time.Millisecond
 	return cfg
 }
@@ -127,6 +127,11 @@ func TestConsumerGroupRestart(t *testing.T) {
 		len(after.Members[0].Assignment.TopicPartitions) != 1 || len(after.Members[0].Assignment.TopicPartitions[0].Partitions) != 4 {
 		t.Errorf("before %+v\nafter %+v", before, after)
 	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.GroupConsumerSessionTimeout = time.Second
+	b = open(t, cfg)
 	eventually(t, "the session to end", func() bool { return describeNext(t, b, "g").State == "Empty" })
 	// Empty, it may become a classic group, and one of these again.
 	classic := startMember(t, b, "g")

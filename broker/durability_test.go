@@ -65,6 +65,7 @@ func TestFlush(t *testing.T) {
 	d.hold()
 	all := produceRequest(9, -1, "flows", 0, goodBatch(3, 10))
 	p.send(all)
+	eventually(t, "it is appended", func() bool { return b.Stats().Topics[0].MessagesIn == 5 })
 	p.silent("acks=all")
 
 	// Another producer is content with the page cache.
@@ -86,7 +87,7 @@ func TestFlush(t *testing.T) {
 	if r := c.request(fetchRequest(12, "flows", id, 0, 7, 1, 0)).(*kmsg.FetchResponse).Topics[0].Partitions[0]; r.ErrorCode != 1 {
 		t.Errorf("fetch from beyond the end: %+v", r)
 	}
-	waits := fetchRequest(12, "flows", id, 0, 4, 1, 20*time.Second)
+	waits := fetchRequest(12, "flows", id, 0, 4, 1, 100*time.Second)
 	c.send(waits)
 
 	// The end of the log is told when it is safe, its beginning at once.

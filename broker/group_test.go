@@ -47,7 +47,7 @@ func startMember(t *testing.T, b *broker.Broker, group string, opts ...kgo.Opt) 
 	}
 	m.cl = client(t, b, append([]kgo.Opt{
 		kgo.ConsumerGroup(group), kgo.ConsumeTopics("flows"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.SessionTimeout(2 * time.Second), kgo.HeartbeatInterval(50 * time.Millisecond), kgo.AutoCommitInterval(100 * time.Millisecond),
+		kgo.SessionTimeout(time.Minute), kgo.HeartbeatInterval(50 * time.Millisecond), kgo.AutoCommitInterval(100 * time.Millisecond),
 		kgo.OnPartitionsAssigned(change(true)), kgo.OnPartitionsRevoked(change(false)), kgo.OnPartitionsLost(change(false)),
 	}, opts...)...)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -92,7 +92,7 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); !cond(); {
 		if time.Now().After(end) {
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within two minutes: %s", what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -155,7 +155,7 @@ func (g rawGroup) sendJoin(version int16, id string, instance *string, session t
 	req.SetVersion(version)
 	req.Group, req.MemberID, req.InstanceID, req.ProtocolType = g.group, id, instance, "consumer"
 	req.SessionTimeoutMillis = int32(session.Milliseconds())
-	req.RebalanceTimeoutMillis = 10_000
+	req.RebalanceTimeoutMillis = 60_000
 	p := kmsg.NewJoinGroupRequestProtocol()
 	p.Name, p.Metadata = "range", []byte(metadata)
 	req.Protocols = append(req.Protocols, p)
@@ -222,17 +222,17 @@ func TestGroupByHand(t *testing.T) {
 	makeTopic(t, b, "flows")
 	g := rawGroup{rawDial(t, b), "g"}
 
-	if r := g.join(5, "stranger", nil, 10*time.Second); r.ErrorCode != 25 {
+	if r := g.join(5, "stranger", nil, time.Minute); r.ErrorCode != 25 {
 		t.Errorf("join as a member of a group that is not there: error %d", r.ErrorCode)
 	}
 	if r := g.join(5, "", nil, time.Microsecond); r.ErrorCode != 26 {
 		t.Errorf("join with no session timeout: error %d", r.ErrorCode)
 	}
-	r := g.join(5, "", nil, 10*time.Second)
+	r := g.join(5, "", nil, time.Minute)
 	if r.ErrorCode != 79 || r.MemberID == "" {
 		t.Fatalf("first join without a member id: %+v", r)
 	}
-	r = g.join(5, r.MemberID, nil, 10*time.Second)
+	r = g.join(5, r.MemberID, nil, time.Minute)
 	if r.ErrorCode != 0 || r.Generation != 1 || r.LeaderID != r.MemberID || len(r.Members) != 1 || string(r.Members[0].ProtocolMetadata) != "m" {
 		t.Fatalf("join: %+v", r)
 	}
@@ -270,12 +270,12 @@ func TestGroupByHand(t *testing.T) {
 
 	// Version 0 to 3 need no member id first, and a second member makes the first join again.
 	second := rawGroup{rawDial(t, b), "g"}
-	second.sendJoin(2, "", nil, 10*time.Second, "m2")
+	second.sendJoin(2, "", nil, time.Minute, "m2")
 	eventually(t, "the first hears of the rebalance", func() bool { return g.heartbeat(1, id, nil) == 27 })
 	if code := g.commit(1, id, nil, 7); code != 0 {
 		t.Errorf("commit during the rebalance: error %d", code)
 	}
-	r = g.join(5, id, nil, 10*time.Second)
+	r = g.join(5, id, nil, time.Minute)
 	r2 := second.joined(2)
 	if r.Generation != 2 || r2.Generation != 2 || r.LeaderID != id || r2.LeaderID != id || len(r.Members) != 2 || len(r2.Members) != 0 {
 		t.Fatalf("joined: %+v and %+v", r, r2)
@@ -333,10 +333,10 @@ func TestGroupByHand(t *testing.T) {
 func TestSessionExpires(t *testing.T) {
 	b := open(t, testConfig(t))
 	one, two := rawGroup{rawDial(t, b), "g"}, rawGroup{rawDial(t, b), "g"}
-	r1 := one.join(3, "", nil, 10*time.Second)
+	r1 := one.join(3, "", nil, time.Minute)
 	two.sendJoin(3, "", nil, 300*time.Millisecond, "m")
 	eventually(t, "one hears of two", func() bool { return one.heartbeat(1, r1.MemberID, nil) == 27 })
-	r1 = one.join(3, r1.MemberID, nil, 10*time.Second)
+	r1 = one.join(3, r1.MemberID, nil, time.Minute)
 	r2 := two.joined(3)
 	if r1.Generation != 2 || r2.Generation != 2 {
 		t.Fatalf("joined: %+v, %+v", r1, r2)
@@ -344,7 +344,7 @@ func TestSessionExpires(t *testing.T) {
 	one.sync(2, r1.MemberID, nil, map[string]string{r1.MemberID: "a", r2.MemberID: "b"})
 	two.sync(2, r2.MemberID, nil, nil)
 	eventually(t, "one hears that two is gone", func() bool { return one.heartbeat(2, r1.MemberID, nil) == 27 })
-	r1 = one.join(3, r1.MemberID, nil, 10*time.Second)
+	r1 = one.join(3, r1.MemberID, nil, time.Minute)
 	if r1.Generation != 3 || len(r1.Members) != 1 {
 		t.Errorf("joined again: %+v", r1)
 	}
@@ -359,14 +359,14 @@ func TestStaticMember(t *testing.T) {
 	makeTopic(t, b, "flows")
 	g := rawGroup{rawDial(t, b), "g"}
 	name := "instance"
-	r := g.join(9, "", &name, 10*time.Second)
+	r := g.join(9, "", &name, time.Minute)
 	if r.ErrorCode != 0 || r.Generation != 1 {
 		t.Fatalf("join: %+v", r)
 	}
 	g.sync(1, r.MemberID, &name, map[string]string{r.MemberID: "share"})
 
 	back := rawGroup{rawDial(t, b), "g"}
-	again := back.join(9, "", &name, 10*time.Second)
+	again := back.join(9, "", &name, time.Minute)
 	if again.ErrorCode != 0 || again.Generation != 1 || again.MemberID == r.MemberID || !again.SkipAssignment || len(again.Members) != 1 {
 		t.Fatalf("join again: %+v", again)
 	}
@@ -379,13 +379,13 @@ func TestStaticMember(t *testing.T) {
 	if code := g.commit(1, r.MemberID, &name, 3); code != 82 {
 		t.Errorf("commit of the one before: error %d", code)
 	}
-	old := back.join(5, "", &name, 10*time.Second)
+	old := back.join(5, "", &name, time.Minute)
 	if old.Generation != 1 || old.LeaderID == old.MemberID || len(old.Members) != 0 {
 		t.Errorf("a client that knows no skipping takes itself for the leader: %+v", old)
 	}
 	// With another subscription everybody has to join.
 	changed := rawGroup{rawDial(t, b), "g"}
-	changed.sendJoin(9, "", &name, 10*time.Second, "other")
+	changed.sendJoin(9, "", &name, time.Minute, "other")
 	if r := changed.joined(9); r.Generation != 2 || r.LeaderID != r.MemberID || r.SkipAssignment {
 		t.Errorf("join with another subscription: %+v", r)
 	}
@@ -398,7 +398,7 @@ func TestInitialRebalanceDelay(t *testing.T) {
 	members := make([]rawGroup, 3)
 	for i := range members {
 		members[i] = rawGroup{rawDial(t, b), "g"}
-		members[i].sendJoin(3, "", nil, 10*time.Second, "m")
+		members[i].sendJoin(3, "", nil, time.Minute, "m")
 	}
 	for i, m := range members {
 		if r := m.joined(3); r.Generation != 1 || r.ErrorCode != 0 {
@@ -413,7 +413,7 @@ func TestGroupLimits(t *testing.T) {
 	b := open(t, cfg)
 	makeTopic(t, b, "flows")
 	for i, want := range []int16{79, 79, 81} {
-		if r := (rawGroup{rawDial(t, b), "g"}).join(5, "", nil, 10*time.Second); r.ErrorCode != want {
+		if r := (rawGroup{rawDial(t, b), "g"}).join(5, "", nil, time.Minute); r.ErrorCode != want {
 			t.Errorf("member %d: error %d, want %d", i, r.ErrorCode, want)
 		}
 	}
@@ -432,12 +432,12 @@ func TestGroupMemory(t *testing.T) {
 	makeTopic(t, b, "flows")
 	large := strings.Repeat("m", 200<<10)
 	one, two := rawGroup{rawDial(t, b), "one"}, rawGroup{rawDial(t, b), "two"}
-	one.sendJoin(3, "", nil, 10*time.Second, large)
+	one.sendJoin(3, "", nil, time.Minute, large)
 	r := one.joined(3)
 	if r.ErrorCode != 0 {
 		t.Fatalf("join: error %d", r.ErrorCode)
 	}
-	two.sendJoin(3, "", nil, 10*time.Second, large)
+	two.sendJoin(3, "", nil, time.Minute, large)
 	if r := two.joined(3); r.ErrorCode != 81 {
 		t.Errorf("join beyond the memory: error %d", r.ErrorCode)
 	}
@@ -449,7 +449,7 @@ func TestGroupMemory(t *testing.T) {
 	if r := one.request(leave).(*kmsg.LeaveGroupResponse); r.ErrorCode != 0 {
 		t.Fatalf("leave: error %d", r.ErrorCode)
 	}
-	two.sendJoin(3, "", nil, 10*time.Second, large)
+	two.sendJoin(3, "", nil, time.Minute, large)
 	if r := two.joined(3); r.ErrorCode != 0 {
 		t.Errorf("join when there is room again: error %d", r.ErrorCode)
 	}

@@ -20,7 +20,7 @@ func BenchmarkThousand(b *testing.B) {
 		b.Skip("there is no /proc")
 	}
 	const n = 1000
-	c := startChild(b, b.TempDir(), "127.0.0.1:0")
+	c := startChild(b, b.TempDir())
 	dial := func() *rawConn {
 		nc, err := net.Dial("tcp", c.addr)
 		if err != nil {

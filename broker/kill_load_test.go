@@ -276,15 +276,9 @@ func (l *killLoad) read(topic string) [][]string {
 
 // TestKillLoad kills the broker under load.
 func TestKillLoad(t *testing.T) {
-	dir := t.TempDir()
-	c := startChild(t, dir, "127.0.0.1:0")
-	addr := c.addr
-	var d net.Dialer
-	l := &killLoad{t: t, dial: func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) }}
-	l.survive(killRounds(t), func(int) {
-		c.kill()
-		c = startChild(t, dir, addr)
-	})
+	c := startLives(t)
+	l := &killLoad{t: t, dial: c.dial}
+	l.survive(killRounds(t), func(int) { c.killAndStart(t) })
 }
 
 // survive has producers of three kinds (acks=all, idempotent, transactional), consumers that move records from one topic to

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -25,14 +26,14 @@ const childDir = "TRIBUTARY_TEST_BROKER_DIR"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
-		os.Exit(serveChild(dir, os.Getenv(childDir+"_LISTEN")))
+		os.Exit(serveChild(dir))
 	}
 	os.Exit(m.Run())
 }
 
-func serveChild(dir, listen string) int {
+func serveChild(dir string) int {
 	cfg := broker.DefaultConfig()
-	cfg.DataDir, cfg.Listen = dir, listen
+	cfg.DataDir, cfg.Listen = dir, "127.0.0.1:0"
 	cfg.SegmentBytes = 256 << 10 // so that some are full when it is killed
 	b, err := broker.Open(cfg)
 	if err != nil {
@@ -53,14 +54,60 @@ type child struct {
 	addr string
 }
 
-func startChild(t testing.TB, dir, listen string) *child {
+// lives is a broker that is killed and started again, each time at another port: between two lives somebody else might
+// take the one before.
+type lives struct {
+	*child
+	dir  string
+	addr atomic.Pointer[string] // of the last life
+}
+
+func startLives(t testing.TB) *lives {
+	t.Helper()
+	l := &lives{dir: t.TempDir()}
+	l.start(t)
+	return l
+}
+
+func (l *lives) start(t testing.TB) {
+	t.Helper()
+	l.child = startChild(t, l.dir)
+	l.addr.Store(&l.child.addr)
+}
+
+// killAndStart ends a life and begins the next one.
+func (l *lives) killAndStart(t testing.TB) {
+	t.Helper()
+	l.kill()
+	l.start(t)
+}
+
+// dial connects to the last life.
+func (l *lives) dial(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", *l.addr.Load())
+}
+
+// client makes a client that finds the last life, whatever address it asks for.
+func (l *lives) client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers("127.0.0.1:9092"),
+		kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) { return l.dial(ctx) }))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+func startChild(t testing.TB, dir string) *child {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &child{cmd: exec.Command(exe)}
-	c.cmd.Env = append(os.Environ(), childDir+"="+dir, childDir+"_LISTEN="+listen)
+	c.cmd.Env = append(os.Environ(), childDir+"="+dir)
 	c.cmd.Stderr = os.Stderr
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
@@ -89,9 +136,7 @@ func (c *child) kill() {
 // commits all the while never goes back behind what it has committed.
 func TestKill(t *testing.T) {
 	const rounds, producers = 4, 3
-	dir := t.TempDir()
-	c := startChild(t, dir, "127.0.0.1:0")
-	addr := c.addr
+	c := startLives(t)
 
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -99,13 +144,9 @@ func TestKill(t *testing.T) {
 	var sent [producers]int64
 	var wg sync.WaitGroup
 	for i := range producers {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("load"),
-			kgo.ProducerLinger(0), kgo.RetryTimeout(time.Minute), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+		cl := c.client(t, kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("load"),
+			kgo.ProducerLinger(0), kgo.RetryTimeout(2*time.Minute), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
 			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(500), kgo.UnknownTopicRetries(-1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(cl.Close)
 		wg.Go(func() {
 			var failed atomic.Bool
 			for n := int64(0); ctx.Err() == nil && !failed.Load(); n++ {
@@ -137,8 +178,7 @@ func TestKill(t *testing.T) {
 	for range rounds {
 		before := total()
 		eventually(t, "the load is written", func() bool { return total() > before+3000 })
-		c.kill()
-		c = startChild(t, dir, addr)
+		c.killAndStart(t)
 	}
 	stop()
 	wg.Wait()
@@ -146,11 +186,7 @@ func TestKill(t *testing.T) {
 		return
 	}
 
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics("load"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
+	cl := c.client(t, kgo.ConsumeTopics("load"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	var next [producers]int64
 	count := int64(0)
 	for _, r := range consume(t, cl, int(total())) {
@@ -193,13 +229,8 @@ func TestKill(t *testing.T) {
 
 // TestKillCommits commits offsets, one after the other, and kills the broker: the last one acknowledged is there.
 func TestKillCommits(t *testing.T) {
-	dir := t.TempDir()
-	c := startChild(t, dir, "127.0.0.1:0")
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.addr), kgo.AllowAutoTopicCreation())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
+	c := startLives(t)
+	cl := c.client(t, kgo.AllowAutoTopicCreation())
 	produce(t, cl, "flows", "v", 1)
 	adm := kadm.NewClient(cl)
 	ids := make(map[int64]bool)
@@ -219,8 +250,7 @@ func TestKillCommits(t *testing.T) {
 			}
 			ids[id.ProducerID] = true
 		}
-		c.kill()
-		c = startChild(t, dir, c.addr)
+		c.killAndStart(t)
 		offsets, err := adm.FetchOffsets(deadline(t), "g")
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)

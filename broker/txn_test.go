@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -58,8 +57,7 @@ func committedValues(t *testing.T, b *broker.Broker) map[string]int {
 	cl := client(t, b, kgo.ConsumeTopics("flows"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	at := make(map[int32]int64)
 	got := make(map[string]int)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
+	ctx := deadline(t)
 	for {
 		done := true
 		ends.Each(func(o kadm.ListedOffset) { done = done && at[o.Partition] >= o.Offset })
@@ -167,7 +165,7 @@ func TestTransactionTimeout(t *testing.T) {
 	cfg.TransactionCheckInterval = 10 * time.Millisecond
 	b := open(t, cfg)
 	makeTopic(t, b, "flows")
-	cl := txnClient(t, b, "x", kgo.TransactionTimeout(100*time.Millisecond))
+	cl := txnClient(t, b, "x", kgo.TransactionTimeout(3*time.Second))
 	if err := cl.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +201,7 @@ func TestTransactionsWithOffsets(t *testing.T) {
 			session := func() *kgo.GroupTransactSession {
 				s, err := kgo.NewGroupTransactSession(append([]kgo.Opt{
 					kgo.SeedBrokers(b.Addr().String()), kgo.TransactionalID("etl"), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("in"), kgo.DefaultProduceTopic("flows"),
-					kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(2 * time.Second), kgo.HeartbeatInterval(100 * time.Millisecond),
+					kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(time.Minute), kgo.HeartbeatInterval(100 * time.Millisecond),
 				}, opts...)...)
 				if err != nil {
 					t.Fatal(err)
