@@ -191,7 +191,7 @@ node() {
 
 # await waits until a node answers at its port.
 await() {
-	local dir=$1 n=$2 port=$3 deadline=$((SECONDS + 90))
+	local dir=$1 n=$2 port=$3 deadline=$((SECONDS + 240))
 	until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
 		kill -0 "$(cat "$dir/n$n.pid")" 2>/dev/null || die "node $n ended: $(tail -n 5 "$dir/n$n.log")"
 		((SECONDS < deadline)) || die "node $n does not answer at port $port: $(tail -n 5 "$dir/n$n.log")"

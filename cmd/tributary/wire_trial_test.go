@@ -251,6 +251,21 @@ func (tr *trial) run(faults []fault) {
 // what the collector says and what was sent.
 func (tr *trial) end() {
 	tr.t.Helper()
+	tr.until("every fault of connections has taken place", func() bool {
+		var swallowed, torn, overtaken uint64
+		for _, p := range tr.proxies {
+			swallowed += p.swallowed.Load()
+			torn += p.torn.Load()
+			overtaken += p.overtaken.Load()
+		}
+		if swallowed > 0 && torn > 0 && overtaken > 0 {
+			return true
+		}
+		p := tr.any()
+		tr.spoil(p)
+		p.heal()
+		return false
+	})
 	tr.loading.cancel()
 	tr.loading.wait(tr.t, tr.collector)
 	tr.recovered()
@@ -266,9 +281,6 @@ func (tr *trial) end() {
 	}
 	tr.t.Logf("%d flows sent, %d datagrams lost in the kernel; %d connections reset, %d answers swallowed, %d requests torn, %d overtaken",
 		sent, kernel, resets, swallowed, torn, overtaken)
-	if swallowed == 0 || torn == 0 || overtaken == 0 {
-		tr.t.Error("not every fault of connections has taken place")
-	}
 	for _, d := range tr.destinations {
 		f := d.fate(m)
 		tr.t.Logf("%s: %+v", d.topic, f)
@@ -513,7 +525,7 @@ func (tr *trial) come(p *proxy) {
 	tr.t.Helper()
 	begin := tr.collector.metrics(tr.t).sum("tributary_collect_records_total")
 	tr.until("requests come", func() bool {
-		return p.planned() == 0 || account(tr.t, tr.collector).sum("tributary_collect_records_total") > begin+20_000
+		return p.planned() == 0 || len(tr.proxies) > 1 && account(tr.t, tr.collector).sum("tributary_collect_records_total") > begin+20_000
 	})
 }
 
