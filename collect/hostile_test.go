@@ -122,7 +122,7 @@ func (c *hostileCase) feed(t *testing.T, d *collect.Decoder) int {
 			}
 			return nil
 		})
-		if took := time.Since(before); took > 2*time.Second {
+		if took := time.Since(before); took > 20*time.Second {
 			t.Errorf("case %d datagram %d of %s, %s: took %v", c.N, i, c.Protocol, c.Mutation, took)
 		}
 		if most := mostRecords(b); records > most {

@@ -8,10 +8,14 @@ import (
 	"github.com/tributary-net/tributary/internal/commitlog"
 )
 
+// open opens a directory whose logs are compacted, and get old, when a test says so, unless it gives an interval.
 func open(t testing.TB, cfg commitlog.DirConfig) *commitlog.Dir {
 	t.Helper()
 	if cfg.RetentionInterval == 0 {
 		cfg.RetentionInterval = -1
+	}
+	if cfg.CleanerInterval == 0 {
+		cfg.CleanerInterval = -1
 	}
 	d, err := commitlog.OpenDir(cfg)
 	if err != nil {

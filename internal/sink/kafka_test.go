@@ -275,7 +275,7 @@ func TestKafkaKey(t *testing.T) {
 // TestKafkaPacked: many flows share a Kafka record, and its size is bounded.
 func TestKafkaPacked(t *testing.T) {
 	b := openBroker(t)
-	s := open(t, "kafka://"+b.Addr().String()+"/packed?format=packed", config())
+	s := open(t, "kafka://"+b.Addr().String()+"/packed?format=packed&linger.ms=60000", config()) // however long writing takes
 	write(t, s, 1, 20_000)
 	if err := errors.Join(s.Flush(t.Context()), s.Close()); err != nil {
 		t.Fatal(err)
@@ -518,7 +518,7 @@ func TestKafkaCloseWhileAway(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "200 flow records were not acknowledged") {
 		t.Errorf("close: %v", err)
 	}
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("closing took %v", took)
 	}
 	if st := s.Stats(); st.Written != 200 || st.Delivered != 0 || st.Dropped != 0 {

@@ -189,9 +189,9 @@ func TestLoadGoesOn(t *testing.T) {
 	defer l.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
+	begin := time.Now()
 	go func() { done <- l.Run(ctx) }()
 	buf := make([]byte, 2048)
-	begin := time.Now()
 	for range 5 { // a template and 100 flows
 		if _, err := conn.Read(buf); err != nil {
 			t.Fatal(err)
