@@ -103,16 +103,17 @@ type Config struct {
 	HandshakeTimeout    time.Duration // for the TLS handshake and authentication together
 	MaxReauth           time.Duration // connections.max.reauth.ms: by when a client that came by SASL authenticates again (KIP-368); 0 is never
 
-	GroupInitialRebalanceDelay     time.Duration // group.initial.rebalance.delay.ms; 0 is none, which is the default
-	GroupMinSessionTimeout         time.Duration // group.min.session.timeout.ms
-	GroupMaxSessionTimeout         time.Duration // group.max.session.timeout.ms
-	GroupMaxSize                   int           // group.max.size: members of one group
-	GroupConsumerSessionTimeout    time.Duration // group.consumer.session.timeout.ms, of KIP-848's groups
-	GroupConsumerHeartbeatInterval time.Duration // group.consumer.heartbeat.interval.ms, below the session timeout
-	TransactionMaxTimeout          time.Duration // transaction.max.timeout.ms: the longest a producer may ask for
-	TransactionCheckInterval       time.Duration // transaction.abort.timed.out.transaction.cleanup.interval.ms
-	TransactionalIDExpiration      time.Duration // transactional.id.expiration.ms: ids that nobody has used for so long are forgotten
-	MaxTransactionalIDs            int           // transactional ids remembered
+	GroupInitialRebalanceDelay     time.Duration   // group.initial.rebalance.delay.ms; 0 is none, which is the default
+	GroupMinSessionTimeout         time.Duration   // group.min.session.timeout.ms
+	GroupMaxSessionTimeout         time.Duration   // group.max.session.timeout.ms
+	GroupMaxSize                   int             // group.max.size: members of one group
+	GroupConsumerSessionTimeout    time.Duration   // group.consumer.session.timeout.ms, of KIP-848's groups
+	GroupConsumerHeartbeatInterval time.Duration   // group.consumer.heartbeat.interval.ms, below the session timeout
+	GroupConsumerMigrationPolicy   MigrationPolicy // group.consumer.migration.policy
+	TransactionMaxTimeout          time.Duration   // transaction.max.timeout.ms: the longest a producer may ask for
+	TransactionCheckInterval       time.Duration   // transaction.abort.timed.out.transaction.cleanup.interval.ms
+	TransactionalIDExpiration      time.Duration   // transactional.id.expiration.ms: ids that nobody has used for so long are forgotten
+	MaxTransactionalIDs            int             // transactional ids remembered
 
 	MaxGroups         int           // groups with members or committed offsets
 	MaxGroupBytes     int64         // what members and committed offsets of all groups may take in memory
@@ -301,6 +302,7 @@ func (c *Config) check() error {
 		within("GroupMaxSize", c.GroupMaxSize, 1, math.MaxInt32),
 		within("GroupConsumerSessionTimeout", c.GroupConsumerSessionTimeout, 2*time.Millisecond, math.MaxInt32*time.Millisecond),
 		within("GroupConsumerHeartbeatInterval", c.GroupConsumerHeartbeatInterval, time.Millisecond, c.GroupConsumerSessionTimeout-1),
+		within("GroupConsumerMigrationPolicy", int(c.GroupConsumerMigrationPolicy), 0, int(MigrateNone)),
 		within("TransactionMaxTimeout", c.TransactionMaxTimeout, time.Millisecond, math.MaxInt32*time.Millisecond),
 		within("TransactionCheckInterval", c.TransactionCheckInterval, time.Millisecond, century),
 		within("TransactionalIDExpiration", c.TransactionalIDExpiration, time.Millisecond, century),

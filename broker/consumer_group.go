@@ -54,26 +54,27 @@ type holder struct {
 
 // consumerMember is one member of it.
 type consumerMember struct {
-	id          string
-	instance    *string
-	rack        *string
-	clientID    string
-	host        string
-	names       []string // topics subscribed to, sorted
-	pattern     string
-	regex       *regexp.Regexp          // of pattern
-	sees        func(topic string) bool // whether a topic that matches may be described to it; nil: any
-	assignor    string
-	rebalance   time.Duration
-	epoch       int32
-	previous    int32 // epoch before that: an answer with epoch may have been lost
-	state       memberState
-	assigned    assignment
-	revoking    assignment // to be given up
-	size        int        // as weighed
-	session     *time.Timer
-	deadline    time.Time
-	revokeTimer *time.Timer
+	id        string
+	instance  *string
+	rack      *string
+	clientID  string
+	host      string
+	names     []string // topics subscribed to, sorted
+	pattern   string
+	regex     *regexp.Regexp          // of pattern
+	sees      func(topic string) bool // whether a topic that matches may be described to it; nil: any
+	assignor  string
+	rebalance time.Duration
+	epoch     int32
+	previous  int32 // epoch before that: an answer with epoch may have been lost
+	state     memberState
+	assigned  assignment
+	revoking  assignment     // to be given up
+	classic   *classicMember // of a member of the classic protocol, else nil
+	size      int            // as weighed
+	session   *time.Timer
+	deadline  time.Time
+	timer     *time.Timer // by when it has to have taken the next step
 }
 
 // Epochs of members that are none.
@@ -233,7 +234,7 @@ func (g *group) reconcile(m *consumerMember, owned assignment) bool {
 	}
 	was := *m
 	switch {
-	case len(revoking) > 0:
+	case len(revoking) > 0 && (owned == nil || owned.intersects(revoking)):
 		m.state, m.assigned, m.revoking = memberUnrevoked, keep, revoking
 	default:
 		m.assigned, m.revoking = keep.or(free), nil
@@ -280,31 +281,53 @@ func (cg *consumerGroup) release(m *consumerMember) {
 	}
 }
 
-// watchRevocation gives a member its rebalance timeout to give up what it is to lose.
+// watchRevocation gives a member its rebalance timeout to give up what it is to lose. One of the classic protocol is given
+// time for each of its steps instead.
 func (g *group) watchRevocation(m *consumerMember) {
-	if m.revokeTimer != nil {
-		m.revokeTimer.Stop()
-		m.revokeTimer = nil
-	}
-	if m.state != memberUnrevoked {
+	if m.classic != nil {
 		return
 	}
+	m.stopTime()
+	if m.state == memberUnrevoked {
+		g.giveTime(m)
+	}
+}
+
+// giveTime gives a member its rebalance timeout from now on for the next step; giveTimeOnce does when it has none yet.
+func (g *group) giveTime(m *consumerMember) {
+	m.stopTime()
 	var timer *time.Timer
 	timer = time.AfterFunc(m.rebalance, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if g.consumer == nil || g.consumer.members[m.id] != m || m.revokeTimer != timer {
+		if g.state == groupDead || g.consumer == nil || g.consumer.members[m.id] != m || m.timer != timer {
 			return
 		}
-		g.gs.b.log.Info("consumer did not give its partitions up in time", "group", g.id, "member", m.id)
+		g.gs.b.log.Info("consumer did not go on with a rebalance in time", "group", g.id, "member", m.id)
 		g.fence(m)
 	})
-	m.revokeTimer = timer
+	m.timer = timer
+}
+
+func (g *group) giveTimeOnce(m *consumerMember) {
+	if m.timer == nil {
+		g.giveTime(m)
+	}
+}
+
+func (m *consumerMember) stopTime() {
+	if m.timer != nil {
+		m.timer.Stop()
+		m.timer = nil
+	}
 }
 
 // consumerAlive notes a sign of life.
 func (g *group) consumerAlive(m *consumerMember) {
 	session := g.gs.b.cfg.GroupConsumerSessionTimeout
+	if m.classic != nil {
+		session = m.classic.session
+	}
 	m.deadline = time.Now().Add(session)
 	if m.session == nil {
 		m.session = time.AfterFunc(session, func() { g.consumerExpires(m) })
@@ -327,40 +350,44 @@ func (g *group) consumerExpires(m *consumerMember) {
 	g.fence(m)
 }
 
-// fence removes a member that broke a promise. It learns so from its next heartbeat.
-func (g *group) fence(m *consumerMember) {
-	if _, err := g.gs.remember(g.id, g.dropConsumer(m)); err != nil {
+// fence removes members, those that broke a promise or were removed by somebody else. They learn so from their next heartbeat.
+func (g *group) fence(members ...*consumerMember) {
+	if _, err := g.gs.remember(g.id, g.dropConsumers(members...)); err != nil {
 		g.gs.b.log.Warn("group state not saved", "group", g.id, "err", err)
 	}
 }
 
-// dropConsumer takes a member out and returns the records that say so.
-func (g *group) dropConsumer(m *consumerMember) []record {
+// dropConsumers takes members out and returns the records that say so. With the last that needs it the group ceases to be of
+// this kind.
+func (g *group) dropConsumers(members ...*consumerMember) []record {
 	cg := g.consumer
-	cg.release(m)
-	m.stop()
-	delete(cg.members, m.id)
-	delete(cg.target, m.id)
-	if m.instance != nil && cg.static[*m.instance] == m.id {
-		delete(cg.static, *m.instance)
+	var records []record
+	for _, m := range members {
+		cg.release(m)
+		m.stop()
+		delete(cg.members, m.id)
+		delete(cg.target, m.id)
+		if m.instance != nil && cg.static[*m.instance] == m.id {
+			delete(cg.static, *m.instance)
+		}
+		g.gs.bytes.Add(-int64(m.size))
+		m.size = 0
+		records = append(records, consumerTombstones(g.id, m.id)...)
 	}
-	g.gs.bytes.Add(-int64(m.size))
+	if g.mayDowngrade() {
+		return append(records, g.downgrade()...)
+	}
 	cg.topics = g.subscribedTopics()
 	cg.epoch++
 	g.settle()
-	return []record{
-		currentRecord(g.id, m.id, nil), targetMemberRecord(g.id, m.id, nil), consumerMemberRecord(g.id, m.id, nil),
-		consumerGroupRecord(g.id, &cg.epoch),
-	}
+	return append(records, consumerGroupRecord(g.id, &cg.epoch))
 }
 
 func (m *consumerMember) stop() {
 	if m.session != nil {
 		m.session.Stop()
 	}
-	if m.revokeTimer != nil {
-		m.revokeTimer.Stop()
-	}
+	m.stopTime()
 }
 
 // settle brings the group's state in line with its members.
@@ -373,6 +400,11 @@ func (g *group) settle() {
 // weighConsumer notes what a member takes now.
 func (gs *groups) weighConsumer(m *consumerMember) {
 	size := memberBytes + len(m.pattern)
+	if m.classic != nil {
+		for _, p := range m.classic.protocols {
+			size += len(p.name) + len(p.metadata)
+		}
+	}
 	for _, n := range m.names {
 		size += 16 + len(n)
 	}

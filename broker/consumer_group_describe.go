@@ -55,7 +55,11 @@ func (g *group) describeConsumer(rg *kmsg.ConsumerGroupDescribeResponseGroup, ve
 		}
 		rm.Assignment = g.describeAssignment(m.assigned)
 		rm.TargetAssignment = g.describeAssignment(cg.target[m.id])
-		if version >= 1 {
+		switch {
+		case version < 1:
+		case m.classic != nil:
+			rm.MemberType = 0
+		default:
 			rm.MemberType = 1
 		}
 		rg.Members = append(rg.Members, rm)

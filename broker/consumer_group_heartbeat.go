@@ -11,7 +11,7 @@ import (
 
 // ConsumerGroupHeartbeat (key 68), versions 0 and 1. KIP-848; KIP-1082 (the client makes the member id, v1), KIP-345.
 //
-// Members of the classic protocol are not taken into such a group, and the other way round; an empty group changes its kind.
+// A classic group becomes one of this kind when MigrationPolicy says so, and when it is empty.
 func consumerGroupHeartbeatAPI() api {
 	return api{
 		key: 68, min: 0, max: 1, serve: serveConsumerGroupHeartbeat,
@@ -136,11 +136,10 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 	}
 	var records []record
 	if g.consumer == nil {
-		if req.MemberEpoch > 0 || g.state != groupEmpty || len(g.pending) > 0 {
-			return nil, &heartbeatRefusal{codeGroupIDNotFound, fmt.Sprintf("Group %s is not a consumer group.", g.id)}
+		var no *heartbeatRefusal
+		if records, no = g.becomeConsumer(req); no != nil {
+			return nil, no
 		}
-		records = g.leaveKind()
-		g.consumer, g.protocolType = newConsumerGroup(), consumerProtocol
 	}
 	owned := ownedPartitions(req)
 	m, replaced, no := g.consumerMember(rq, req, owned)
@@ -152,6 +151,10 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 	changed, no := g.subscribe(m, req)
 	if no != nil {
 		return records, no
+	}
+	if m.classic != nil {
+		m.classic, changed = nil, true // it went on to this protocol under its id
+		m.stopTime()
 	}
 	if m.regex != nil {
 		acls, who := g.gs.b.acls, rq.conn.session
@@ -172,20 +175,8 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 	if changed || isNew {
 		records = append(records, consumerMemberRecord(g.id, m.id, m))
 	}
-	if g.noticeTopics(changed || isNew) || changed || isNew {
-		cg.epoch++
-		records = append(records, consumerGroupRecord(g.id, &cg.epoch))
-	}
-	if cg.epoch > cg.targetEpoch {
-		records = append(records, g.retarget()...)
-	}
 	before := m.assigned
-	if g.reconcile(m, owned) || isNew {
-		records = append(records, currentRecord(g.id, m.id, m))
-	}
-	g.gs.weighConsumer(m)
-	g.consumerAlive(m)
-	g.settle()
+	records = append(records, g.advance(m, owned, changed, isNew)...)
 
 	resp.MemberID, resp.MemberEpoch = &m.id, m.epoch
 	resp.HeartbeatIntervalMillis = int32(g.gs.b.cfg.GroupConsumerHeartbeatInterval.Milliseconds())
@@ -199,6 +190,44 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 		}
 	}
 	return records, nil
+}
+
+// becomeConsumer makes a classic group one of this kind for a heartbeat that joins it, and returns the records that say so.
+func (g *group) becomeConsumer(req *kmsg.ConsumerGroupHeartbeatRequest) ([]record, *heartbeatRefusal) {
+	switch {
+	case req.MemberEpoch == 0 && g.state == groupEmpty:
+		records := g.leaveKind()
+		g.forgetPending()
+		g.consumer, g.protocolType = newConsumerGroup(), consumerProtocol
+		return records, nil
+	case req.MemberEpoch > 0 || !g.mayUpgrade():
+		return nil, &heartbeatRefusal{codeGroupIDNotFound, fmt.Sprintf("Group %s is not a consumer group.", g.id)}
+	case req.SubscribedTopicRegex != nil:
+		if _, no := compilePattern(*req.SubscribedTopicRegex); no != nil {
+			return nil, no
+		}
+	}
+	return g.upgrade(), nil
+}
+
+// advance has the group take in what a member says, and moves the member on. It returns the records that say what has changed.
+func (g *group) advance(m *consumerMember, owned assignment, changed, isNew bool) []record {
+	cg := g.consumer
+	var records []record
+	if g.noticeTopics(changed || isNew) || changed || isNew {
+		cg.epoch++
+		records = append(records, consumerGroupRecord(g.id, &cg.epoch))
+	}
+	if cg.epoch > cg.targetEpoch {
+		records = append(records, g.retarget()...)
+	}
+	if g.reconcile(m, owned) || isNew {
+		records = append(records, currentRecord(g.id, m.id, m))
+	}
+	g.gs.weighConsumer(m)
+	g.consumerAlive(m)
+	g.settle()
+	return records
 }
 
 // ownedPartitions is what the member says it has; nil when it says nothing.
@@ -230,10 +259,11 @@ func (g *group) consumerMember(rq *request, req *kmsg.ConsumerGroupHeartbeatRequ
 			return nil, nil, &heartbeatRefusal{codeUnknownMemberID, fmt.Sprintf("Instance id %s is unknown.", *req.InstanceID)}
 		case req.MemberEpoch > 0 && formerID != req.MemberID:
 			return nil, nil, &heartbeatRefusal{codeFencedInstanceID, fmt.Sprintf("Static member %s with instance id %s was fenced by member %s.", req.MemberID, *req.InstanceID, formerID)}
-		case req.MemberEpoch == 0 && known && formerID != req.MemberID && former.epoch != epochLeaveStatic:
+		case req.MemberEpoch == 0 && known && formerID != req.MemberID && former.epoch != epochLeaveStatic && former.classic == nil:
 			return nil, nil, &heartbeatRefusal{codeUnreleasedInstanceID, fmt.Sprintf("Static member %s with instance id %s cannot join the group because the instance id is owned by member %s.", req.MemberID, *req.InstanceID, formerID)}
 		case req.MemberEpoch == 0 && known && formerID != req.MemberID:
-			return g.replaceStatic(rq, former, req.MemberID)
+			m, records := g.replaceStatic(rq, former, req.MemberID)
+			return m, records, nil
 		case req.MemberEpoch == 0 && known:
 			m.epoch = 0
 			return m, nil, nil
@@ -257,8 +287,9 @@ func (g *group) consumerMember(rq *request, req *kmsg.ConsumerGroupHeartbeatRequ
 	return m, nil, nil
 }
 
-// replaceStatic gives the place of a static member that left for a while to its new self.
-func (g *group) replaceStatic(rq *request, former *consumerMember, id string) (*consumerMember, []record, *heartbeatRefusal) {
+// replaceStatic gives the place of a static member that left for a while, or is of the classic protocol, to its new self, and
+// returns the records that say so.
+func (g *group) replaceStatic(rq *request, former *consumerMember, id string) (*consumerMember, []record) {
 	cg := g.consumer
 	m := &consumerMember{
 		id: id, instance: former.instance, rack: former.rack, clientID: rq.conn.clientID, host: "/" + rq.conn.session.host,
@@ -275,10 +306,8 @@ func (g *group) replaceStatic(rq *request, former *consumerMember, id string) (*
 	// It begins with nothing to give up: whoever was there before has gone.
 	m.revoking, m.state = nil, memberStable
 	cg.hold(m)
-	return m, []record{
-		currentRecord(g.id, former.id, nil), targetMemberRecord(g.id, former.id, nil), consumerMemberRecord(g.id, former.id, nil),
-		consumerMemberRecord(g.id, id, m), targetMemberRecord(g.id, id, cg.target[id]), currentRecord(g.id, id, m),
-	}, nil
+	return m, append(consumerTombstones(g.id, former.id),
+		consumerMemberRecord(g.id, id, m), targetMemberRecord(g.id, id, cg.target[id]), currentRecord(g.id, id, m))
 }
 
 // subscribe takes in what a heartbeat says of a member, and returns whether that changes anything for the group.
@@ -286,14 +315,8 @@ func (g *group) subscribe(m *consumerMember, req *kmsg.ConsumerGroupHeartbeatReq
 	if p := req.SubscribedTopicRegex; p != nil && *p != m.pattern {
 		var regex *regexp.Regexp
 		if *p != "" {
-			var err error
-			if len(*p) > maxPattern {
-				err = fmt.Errorf("longer than %d bytes", maxPattern)
-			} else {
-				regex, err = regexp.Compile(wholePattern(*p))
-			}
-			if err != nil {
-				return false, &heartbeatRefusal{codeInvalidRegex, fmt.Sprintf("SubscribedTopicRegex `%s` is not a valid regular expression: %v", *p, err)}
+			if regex, no = compilePattern(*p); no != nil {
+				return false, no
 			}
 		}
 		m.pattern, m.regex, changed = *p, regex, true
@@ -315,6 +338,17 @@ func (g *group) subscribe(m *consumerMember, req *kmsg.ConsumerGroupHeartbeatReq
 		m.rebalance = time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond
 	}
 	return changed, nil
+}
+
+func compilePattern(p string) (*regexp.Regexp, *heartbeatRefusal) {
+	err := fmt.Errorf("longer than %d bytes", maxPattern)
+	if len(p) <= maxPattern {
+		var regex *regexp.Regexp
+		if regex, err = regexp.Compile(wholePattern(p)); err == nil {
+			return regex, nil
+		}
+	}
+	return nil, &heartbeatRefusal{codeInvalidRegex, fmt.Sprintf("SubscribedTopicRegex `%s` is not a valid regular expression: %v", p, err)}
 }
 
 // wholePattern makes a pattern match whole names, as Kafka's do.
@@ -343,5 +377,5 @@ func (g *group) consumerLeave(req *kmsg.ConsumerGroupHeartbeatRequest, resp *kms
 		g.watchRevocation(m)
 		return []record{currentRecord(g.id, m.id, m)}, nil
 	}
-	return g.dropConsumer(m), nil
+	return g.dropConsumers(m), nil
 }

@@ -27,11 +27,11 @@ func nextMember(t *testing.T, b *broker.Broker, group string, opts ...kgo.Opt) *
 	return startMember(t, b, group, append([]kgo.Opt{kgo.ServerSideBalancer(), kgo.Balancers(kgo.CooperativeStickyBalancer())}, opts...)...)
 }
 
-func describeNext(t *testing.T, b *broker.Broker, group string) kmsg.ConsumerGroupDescribeResponseGroup {
+func describeNext(t *testing.T, cl *kgo.Client, group string) kmsg.ConsumerGroupDescribeResponseGroup {
 	t.Helper()
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
 	req.Groups = []string{group}
-	resp, err := req.RequestWith(deadline(t), client(t, b))
+	resp, err := req.RequestWith(deadline(t), cl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +78,8 @@ func TestConsumerGroup(t *testing.T) {
 	produce(t, cl, "flows", "c", 70)
 	eventually(t, "all records", func() bool { return records(first, second, third) == 210 })
 
-	eventually(t, "all to have come to the target", func() bool { return describeNext(t, b, "g").State == "Stable" })
-	d := describeNext(t, b, "g")
+	eventually(t, "all to have come to the target", func() bool { return describeNext(t, cl, "g").State == "Stable" })
+	d := describeNext(t, cl, "g")
 	if d.ErrorCode != 0 || d.State != "Stable" || d.AssignorName != "uniform" || len(d.Members) != 2 || d.Epoch != d.AssignmentEpoch {
 		t.Errorf("described as %+v", d)
 	}
@@ -117,12 +117,13 @@ func TestConsumerGroupRestart(t *testing.T) {
 	if err := m.cl.CommitUncommittedOffsets(deadline(t)); err != nil {
 		t.Fatal(err)
 	}
-	before := describeNext(t, b, "g")
+	before := describeNext(t, client(t, b), "g")
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
 	b = open(t, cfg)
-	after := describeNext(t, b, "g")
+	cl := client(t, b)
+	after := describeNext(t, cl, "g")
 	if after.ErrorCode != 0 || after.Epoch != before.Epoch || len(after.Members) != 1 || after.Members[0].MemberEpoch != before.Members[0].MemberEpoch ||
 		len(after.Members[0].Assignment.TopicPartitions) != 1 || len(after.Members[0].Assignment.TopicPartitions[0].Partitions) != 4 {
 		t.Errorf("before %+v\nafter %+v", before, after)
@@ -132,7 +133,8 @@ func TestConsumerGroupRestart(t *testing.T) {
 	}
 	cfg.GroupConsumerSessionTimeout = time.Second
 	b = open(t, cfg)
-	eventually(t, "the session to end", func() bool { return describeNext(t, b, "g").State == "Empty" })
+	cl = client(t, b)
+	eventually(t, "the session to end", func() bool { return describeNext(t, cl, "g").State == "Empty" })
 	// Empty, it may become a classic group, and one of these again.
 	classic := startMember(t, b, "g")
 	produce(t, client(t, b), "flows", "b", 40)
@@ -176,7 +178,7 @@ func TestConsumerGroupPattern(t *testing.T) {
 	if got := consume(t, cl, 1); got[0].Topic != "net.c" {
 		t.Errorf("a record of %s", got[0].Topic)
 	}
-	if d := describeNext(t, b, "g"); d.AssignorName != "range" || d.Members[0].SubscribedTopicRegex == nil {
+	if d := describeNext(t, cl, "g"); d.AssignorName != "range" || d.Members[0].SubscribedTopicRegex == nil {
 		t.Errorf("described as %+v", d)
 	}
 }
@@ -255,7 +257,7 @@ func TestConsumerGroupReconciles(t *testing.T) {
 	if two.heartbeat(two.owns); len(two.has) != 0 {
 		t.Fatalf("partitions with two members: %v", two.has)
 	}
-	if d := describeNext(t, b, "g"); d.State != "Reconciling" {
+	if d := describeNext(t, cl, "g"); d.State != "Reconciling" {
 		t.Errorf("state %s", d.State)
 	}
 	one.has = keeps
@@ -265,7 +267,7 @@ func TestConsumerGroupReconciles(t *testing.T) {
 	if two.heartbeat(two.owns); len(two.has) != 2 || two.epoch != 2 {
 		t.Fatalf("after the other gave up: epoch %d, %v", two.epoch, two.has)
 	}
-	if d := describeNext(t, b, "g"); d.State != "Stable" {
+	if d := describeNext(t, cl, "g"); d.State != "Stable" {
 		t.Errorf("state %s", d.State)
 	}
 	for name, c := range map[string]struct {

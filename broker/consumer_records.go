@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/binary"
 	"maps"
 	"regexp"
@@ -73,8 +74,50 @@ func consumerMemberRecord(group, member string, m *consumerMember) record {
 	b = appendNullableString(b, true, m.pattern)
 	b = appendInt32(b, int32(m.rebalance.Milliseconds()))
 	b = appendNullableString(b, true, m.assignor)
-	r.value = append(b, 0)
+	r.value = appendClassicMember(b, m.classic)
 	return r
+}
+
+// appendClassicMember appends the tagged fields of a member: of one of the classic protocol the field of tag 0.
+func appendClassicMember(b []byte, m *classicMember) []byte {
+	if m == nil {
+		return append(b, 0)
+	}
+	v := appendInt32([]byte{1}, int32(m.session.Milliseconds())) // 1: it is not null
+	v = appendArrayLen(v, true, len(m.protocols))
+	for _, p := range m.protocols {
+		v = appendString(v, true, []byte(p.name))
+		v = append(appendString(v, true, p.metadata), 0)
+	}
+	v = append(v, 0)
+	b = append(b, 1, 0)
+	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
+}
+
+// classicMember reads the tagged fields of a member.
+func (c *cursor) classicMember() (m *classicMember) {
+	for n := c.uvarint(); n > 0 && !c.bad; n-- {
+		tag := c.uvarint()
+		v := cursor{b: c.take(int(c.uvarint()))}
+		if tag != 0 || v.int8() != 1 {
+			continue
+		}
+		m = &classicMember{session: time.Duration(v.int32()) * time.Millisecond}
+		for k := max(v.arrayLen(true, 3), 0); k > 0 && !v.bad; k-- {
+			p := groupProtocol{string(v.str(true)), bytes.Clone(v.bytes(true))}
+			m.protocols = append(m.protocols, p)
+			v.tags(true)
+		}
+		if v.bad || len(m.protocols) == 0 {
+			m = nil
+		}
+	}
+	return m
+}
+
+// consumerTombstones are the records that end a member.
+func consumerTombstones(group, member string) []record {
+	return []record{currentRecord(group, member, nil), targetMemberRecord(group, member, nil), consumerMemberRecord(group, member, nil)}
 }
 
 // currentRecord notes what a member has; nil is a tombstone.
@@ -187,14 +230,17 @@ func (gs *groups) replayConsumer(kind int16, r record) {
 			m.names = append(m.names, string(c.str(true)))
 		}
 		slices.Sort(m.names)
+		m.pattern, m.regex = "", nil
 		if p := c.optional(); p != nil {
 			m.pattern = *p
 			m.regex, _ = regexp.Compile(wholePattern(*p))
 		}
 		m.rebalance = time.Duration(c.int32()) * time.Millisecond
+		m.assignor = ""
 		if p := c.optional(); p != nil {
 			m.assignor = *p
 		}
+		m.classic = c.classicMember()
 		if m.instance != nil {
 			cg.static[*m.instance] = member
 		}

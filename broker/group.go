@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,6 +103,14 @@ func newGroup(gs *groups, id string) *group {
 	}
 }
 
+// forgetPending forgets the member ids that were given out.
+func (g *group) forgetPending() {
+	for _, t := range g.pending {
+		t.Stop()
+	}
+	clear(g.pending)
+}
+
 func (g *group) enter(s groupState) {
 	g.state, g.since = s, time.Now()
 }
@@ -183,13 +192,10 @@ func (g *group) supports(protocolType string, protocols []groupProtocol, but *me
 	return false
 }
 
-func (m *member) knows(protocol string) bool {
-	for _, p := range m.protocols {
-		if p.name == protocol {
-			return true
-		}
-	}
-	return false
+func (m *member) knows(protocol string) bool { return knows(m.protocols, protocol) }
+
+func knows(protocols []groupProtocol, name string) bool {
+	return slices.ContainsFunc(protocols, func(p groupProtocol) bool { return p.name == name })
 }
 
 // alive notes a sign of life.
@@ -257,9 +263,7 @@ func (g *group) prepare() {
 		return
 	}
 	for _, m := range g.members {
-		m.assignment = nil
-		g.gs.weigh(m)
-		m.synced = false
+		m.synced = false // it has its share until it gets another
 		g.answerSync(m, codeRebalanceInProgress)
 	}
 	g.saving = false

@@ -45,6 +45,11 @@ func openGroups(b *Broker) (*groups, error) {
 		for _, m := range g.members {
 			g.alive(m)
 		}
+		if g.leader == "" && len(g.members) > 0 {
+			g.mu.Lock()
+			g.prepare() // its members were to join again when the broker ended
+			g.mu.Unlock()
+		}
 	}
 	gs.sweeper = time.NewTicker(sweepEvery)
 	gs.wg.Go(func() {
@@ -148,10 +153,7 @@ func (gs *groups) bury(g *group) (logged, error) {
 	}
 	g.disarm()
 	g.state = groupDead
-	for _, t := range g.pending {
-		t.Stop()
-	}
-	clear(g.pending)
+	g.forgetPending()
 	for tp := range g.offsets {
 		g.dropOffset(tp)
 	}
@@ -271,9 +273,7 @@ func (gs *groups) close() {
 	for _, g := range gs.list() {
 		g.mu.Lock()
 		g.disarm()
-		for _, t := range g.pending {
-			t.Stop()
-		}
+		g.forgetPending()
 		for _, m := range g.members {
 			g.answerJoin(m, codeCoordinatorNotAvailable)
 			g.answerSync(m, codeCoordinatorNotAvailable)

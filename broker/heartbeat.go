@@ -29,6 +29,9 @@ func serveHeartbeat(rq *request, m kmsg.Request) error {
 
 // heartbeat is what a locked group does with a heartbeat. A member is told of a rebalance once it has to join again.
 func (g *group) heartbeat(req *kmsg.HeartbeatRequest) code {
+	if g.consumer != nil {
+		return g.heartbeatConsumer(req)
+	}
 	m, c := g.find(req.MemberID, req.InstanceID)
 	switch {
 	case c != codeNone:

@@ -52,7 +52,11 @@ func serveJoinGroup(rq *request, m kmsg.Request) error {
 	if refused == codeNone {
 		// Someone who claims to be a member already cannot be one of a group that is not there.
 		var known bool
-		known, refused = b.groups.with(req.Group, req.MemberID == "", func(g *group) { g.join(rq, req) })
+		var saved func()
+		known, refused = b.groups.with(req.Group, req.MemberID == "", func(g *group) { saved = g.join(rq, req) })
+		if saved != nil {
+			saved()
+		}
 		if known {
 			return nil
 		}
@@ -64,19 +68,8 @@ func serveJoinGroup(rq *request, m kmsg.Request) error {
 	return nil
 }
 
-// join is what a locked group does with a join.
-func (g *group) join(rq *request, req *kmsg.JoinGroupRequest) {
-	if g.consumer != nil {
-		if g.state != groupEmpty {
-			refuseJoin(rq, req.MemberID, codeInconsistentProtocol)
-			return
-		}
-		if _, err := g.gs.remember(g.id, g.leaveKind()); err != nil {
-			g.gs.b.log.Error("group state not saved", "group", g.id, "err", err)
-			refuseJoin(rq, req.MemberID, codeCoordinatorNotAvailable)
-			return
-		}
-	}
+// join is what a locked group does with a join. Where it returns a function, that is to be called without the lock.
+func (g *group) join(rq *request, req *kmsg.JoinGroupRequest) func() {
 	size := memberBytes
 	for i := range req.Protocols {
 		size += len(req.Protocols[i].Name) + len(req.Protocols[i].Metadata)
@@ -86,11 +79,24 @@ func (g *group) join(rq *request, req *kmsg.JoinGroupRequest) {
 	}
 	if !g.gs.room(size) {
 		refuseJoin(rq, req.MemberID, codeGroupMaxSizeReached)
-		return
+		return nil
 	}
-	protocols := make([]groupProtocol, len(req.Protocols))
-	for i := range req.Protocols {
-		protocols[i] = groupProtocol{req.Protocols[i].Name, bytes.Clone(req.Protocols[i].Metadata)}
+	protocols := cloneProtocols(req.Protocols)
+	if g.consumer != nil && g.state != groupEmpty {
+		return g.joinConsumer(rq, req, protocols)
+	}
+	g.joinClassic(rq, req, protocols)
+	return nil
+}
+
+// joinClassic takes a join into a classic group, or into an empty one, which becomes that.
+func (g *group) joinClassic(rq *request, req *kmsg.JoinGroupRequest, protocols []groupProtocol) {
+	if g.consumer != nil {
+		if _, err := g.gs.remember(g.id, g.leaveKind()); err != nil {
+			g.gs.b.log.Error("group state not saved", "group", g.id, "err", err)
+			refuseJoin(rq, req.MemberID, codeCoordinatorNotAvailable)
+			return
+		}
 	}
 	if req.InstanceID != nil && req.MemberID == "" {
 		if id, known := g.static[*req.InstanceID]; known {

@@ -33,10 +33,22 @@ func serveLeaveGroup(rq *request, m kmsg.Request) error {
 	}
 	codes := make([]code, len(members))
 	known, c := rq.broker().groups.with(req.Group, false, func(g *group) {
+		var leaving []*consumerMember
 		for i := range members {
-			codes[i] = g.leave(members[i].MemberID, members[i].InstanceID)
+			if g.consumer == nil {
+				codes[i] = g.leave(members[i].MemberID, members[i].InstanceID)
+				continue
+			}
+			var m *consumerMember
+			if m, codes[i] = g.leaveConsumer(members[i].MemberID, members[i].InstanceID); m != nil {
+				leaving = append(leaving, m)
+			}
 		}
-		g.rebalanceWithout()
+		if g.consumer == nil {
+			g.rebalanceWithout()
+		} else if len(leaving) > 0 {
+			g.fence(leaving...)
+		}
 	})
 	if !known {
 		for i := range codes {

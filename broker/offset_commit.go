@@ -184,7 +184,9 @@ func (g *group) mayCommit(req *kmsg.OffsetCommitRequest) code {
 		switch {
 		case m == nil:
 			return codeUnknownMemberID
-		case req.Version < 9:
+		case m.classic != nil && req.Generation != m.epoch:
+			return codeIllegalGeneration
+		case m.classic == nil && req.Version < 9:
 			return codeUnsupportedVersion // which would not know what a stale epoch is
 		case req.Generation > m.epoch || req.Generation < m.epoch && !g.heldSince(m, req):
 			return codeStaleMemberEpoch

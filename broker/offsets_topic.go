@@ -232,7 +232,7 @@ func (gs *groups) replayRecord(offset int64, r record) {
 			return
 		}
 		if r.value == nil {
-			if g := gs.byID[k.Group]; g != nil {
+			if g := gs.byID[k.Group]; g != nil && g.consumer == nil {
 				g.restore(nil)
 			}
 			return

@@ -47,6 +47,10 @@ func serveSyncGroup(rq *request, m kmsg.Request) error {
 
 // sync is what a locked group does with a sync. Where it returns a function, that is to be called without the lock.
 func (g *group) sync(rq *request, req *kmsg.SyncGroupRequest) func() {
+	if g.consumer != nil {
+		g.syncConsumer(rq, req)
+		return nil
+	}
 	m, c := g.find(req.MemberID, req.InstanceID)
 	switch {
 	case c != codeNone:

@@ -111,6 +111,10 @@ var serverList = slices.Concat(
 		honoured("group.max.size", "5000 where it is not set", number(func(s *server, n int64) { s.config.GroupMaxSize = int(n) }, 1, math.MaxInt32)),
 		honoured("group.consumer.session.timeout.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerSessionTimeout = d }, time.Millisecond, 2)),
 		honoured("group.consumer.heartbeat.interval.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerHeartbeatInterval = d }, time.Millisecond, 1)),
+		honoured("group.consumer.migration.policy", "", func(s *server, v string) (err error) {
+			s.config.GroupConsumerMigrationPolicy, err = broker.ParseMigrationPolicy(strings.ToLower(v))
+			return err
+		}),
 		honoured("offsets.retention.minutes", "", span(func(s *server, d time.Duration) { s.config.OffsetsRetention = d }, time.Minute, 1)),
 		honoured("offsets.topic.num.partitions", "at most 50; 1 where it is not set. Looked at when the topic is made", number(func(s *server, n int64) { s.config.OffsetsPartitions = int32(min(n, 50)) }, 1, math.MaxInt32)),
 		honoured("producer.id.expiration.ms", "", span(func(s *server, d time.Duration) { s.config.ProducerIDExpiration = d }, time.Millisecond, 1)),
@@ -224,7 +228,7 @@ var serverList = slices.Concat(
 		"delete.records.purgatory.purge.interval.requests", "fetch.purgatory.purge.interval.requests",
 		"group.consumer.assignment.interval.ms", "group.consumer.assignors", "group.consumer.max.assignment.interval.ms",
 		"group.consumer.max.heartbeat.interval.ms", "group.consumer.max.session.timeout.ms", "group.consumer.max.size",
-		"group.consumer.migration.policy", "group.consumer.min.assignment.interval.ms", "group.consumer.min.heartbeat.interval.ms",
+		"group.consumer.min.assignment.interval.ms", "group.consumer.min.heartbeat.interval.ms",
 		"group.consumer.min.session.timeout.ms", "group.consumer.regex.refresh.interval.ms", "group.coordinator.rebalance.protocols",
 		"log.index.interval.bytes", "log.index.size.max.bytes", "log.initial.task.delay.ms", "log.message.timestamp.after.max.ms",
 		"log.message.timestamp.before.max.ms", "log.preallocate", "log.roll.jitter.hours", "log.roll.jitter.ms",
