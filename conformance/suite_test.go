@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,8 +31,13 @@ type suite struct {
 // suiteTime is what a suite may take on a machine that is busy with other things.
 const suiteTime = 15 * time.Minute
 
+// attempts are how often a test of others may be run before its failure counts, and a
+// registry be asked: what they hold against a clock of their own is not known here, nor
+// can it be changed.
+const attempts = 3
+
 // play copies the module out of the module cache, runs its tests, and holds them
-// against the list of those that may be skipped.
+// against the list of those that may be skipped. Those that fail run again by themselves.
 func (s *suite) play(t *testing.T) {
 	t.Helper()
 	version, dir := s.copy(t)
@@ -40,34 +46,21 @@ func (s *suite) play(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	args := []string{"test", "-json", "-count=1", "-vet=off", "-timeout", suiteTime.String()}
-	if s.run != "" {
-		args = append(args, "-run", s.run)
-	}
-	if out := leftOut(s.name); out != "" {
-		args = append(args, "-skip", out)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), suiteTime+time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", append(args, s.packages...)...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GOTOOLCHAIN=local")
-	cmd.Env = append(cmd.Env, s.env...)
-	cmd.WaitDelay = 10 * time.Second
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	var ended *exec.ExitError
-	if err != nil && !errors.As(err, &ended) {
-		t.Fatal(err)
-	}
-	results, err := readResults(out)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.Bytes())
+	s.fetch(t, dir)
+	results := s.test(t, dir, s.run)
+	for range attempts - 1 {
+		failed := results.unexpected(s.name)
+		if len(failed) == 0 {
+			break
+		}
+		for _, name := range failed {
+			t.Logf("%s of %s failed, and runs again:\n%s", name, s.name, tail(results.output[name]))
+		}
+		results.replace(failed, s.test(t, dir, "^("+strings.Join(failed, "|")+")$"))
 	}
 	passed, skipped := results.judge(t, s.name)
 	if passed == 0 {
-		t.Fatalf("no test of %s passed\n%s", s.module, stderr.Bytes())
+		t.Fatalf("no test of %s passed", s.module)
 	}
 	t.Logf("%s: %d passed, %d skipped", s.name, passed, skipped)
 	how := fmt.Sprintf("%d passed", passed)
@@ -75,6 +68,69 @@ func (s *suite) play(t *testing.T) {
 		how += fmt.Sprintf(", %d skipped", skipped)
 	}
 	found.ran(s.client, version, s.name, how)
+}
+
+// command is the go command in the copy of the module.
+func (s *suite) command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", append(args, s.packages...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GOTOOLCHAIN=local")
+	cmd.Env = append(cmd.Env, s.env...)
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+// fetch brings the modules here that the tests want.
+func (s *suite) fetch(t *testing.T, dir string) {
+	t.Helper()
+	for n := 1; ; n++ {
+		out, err := s.command(t.Context(), dir, "list", "-deps", "-test").CombinedOutput()
+		if err == nil {
+			return
+		}
+		if n == attempts {
+			t.Fatalf("modules of %s: %v\n%s", s.module, err, out)
+		}
+		pause(t, n, s.module, fmt.Errorf("%w\n%s", err, out))
+	}
+}
+
+// pause waits after the n-th attempt to get something from a registry: whatever keeps it
+// from answering may pass.
+func pause(t *testing.T, n int, what string, err error) {
+	t.Helper()
+	t.Logf("%s, once more in a moment: %v", what, err)
+	time.Sleep(time.Duration(n) * 10 * time.Second)
+}
+
+// test runs the tests that a pattern names, or all.
+func (s *suite) test(t *testing.T, dir, pattern string) *results {
+	t.Helper()
+	args := []string{"test", "-json", "-count=1", "-vet=off", "-timeout", suiteTime.String()}
+	if pattern != "" {
+		args = append(args, "-run", pattern)
+	}
+	if out := leftOut(s.name); out != "" {
+		args = append(args, "-skip", out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), suiteTime+time.Minute)
+	defer cancel()
+	cmd := s.command(ctx, dir, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		t.Fatal(err)
+	}
+	r, err := readResults(out)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.Bytes())
+	}
+	if len(r.ended) == 0 {
+		t.Fatalf("no test of %s ran\n%s", s.module, stderr.Bytes())
+	}
+	return r
 }
 
 // copy copies the module into a folder of the test.
@@ -105,12 +161,18 @@ func (s *suite) copy(t *testing.T) (version, dir string) {
 // module is where the module cache has a module, and its version.
 func module(t *testing.T, path string) (version, dir string) {
 	t.Helper()
-	out, err := exec.Command("go", "mod", "download", "-json", path).Output()
-	var m struct{ Version, Dir, Error string }
-	if jsonErr := json.Unmarshal(out, &m); jsonErr != nil || m.Dir == "" {
-		t.Fatalf("%s: %v %v %s", path, err, jsonErr, m.Error)
+	for n := 1; ; n++ {
+		out, err := exec.Command("go", "mod", "download", "-json", path).Output()
+		var m struct{ Version, Dir, Error string }
+		jsonErr := json.Unmarshal(out, &m)
+		if jsonErr == nil && m.Dir != "" {
+			return m.Version, m.Dir
+		}
+		if n == attempts {
+			t.Fatalf("%s: %v %v %s", path, err, jsonErr, m.Error)
+		}
+		pause(t, n, path, err)
 	}
-	return m.Version, m.Dir
 }
 
 // results are what became of the tests of a suite, by package and name.
@@ -155,6 +217,33 @@ func readResults(out []byte) (*results, error) {
 		}
 	}
 	return r, lines.Err()
+}
+
+// unexpected returns the tests, without their parts, that fail for no reason on the list.
+func (r *results) unexpected(suite string) []string {
+	var names []string
+	for name, ended := range r.ended {
+		if ended == "fail" && !strings.Contains(name, "/") && listed(suite, name) != fails && !r.becauseOf(suite, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// replace takes the results of tests, with their parts, from another run of them.
+func (r *results) replace(names []string, again *results) {
+	of := func(test string) bool {
+		top, _, _ := strings.Cut(test, "/")
+		return slices.Contains(names, top)
+	}
+	maps.DeleteFunc(r.ended, func(test, _ string) bool { return of(test) })
+	for test, ended := range again.ended {
+		if of(test) {
+			r.ended[test], r.output[test] = ended, again.output[test]
+		}
+	}
+	r.failed = again.failed
 }
 
 // judge reports what does not agree with the list of skips, and counts the rest.
