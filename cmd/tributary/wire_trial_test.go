@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,7 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/tributary-net/tributary/flow"
 	"github.com/tributary-net/tributary/internal/traffic"
 )
 
@@ -302,138 +300,6 @@ func (tr *trial) end() {
 			tr.t.Errorf("%s: %d flows are missing, %d were dropped or refused, %d datagrams lost in the kernel", d.topic, missing, f.dropped+f.refused, kernel)
 		}
 	}
-}
-
-// found is what is in a topic, by the numbers of flows.
-type found struct {
-	flows uint64   // different ones
-	bits  []uint64 // one for each number
-	where []uint64 // partition and offset of each, as long as they are not too many
-}
-
-func (f *found) has(n uint64) bool { return f.bits[n/64]>>(n%64)&1 != 0 }
-
-// add counts a flow.
-func (f *found) add(n uint64, kr *kgo.Record) {
-	f.flows++
-	f.bits[n/64] |= 1 << (n % 64)
-	if f.where != nil {
-		f.where[n] = uint64(kr.Partition)<<48 | uint64(kr.Offset)
-	}
-}
-
-// again says where a flow was before.
-func (f *found) again(n uint64) string {
-	if f.where == nil {
-		return fmt.Sprintf("flow %d again", n)
-	}
-	return fmt.Sprintf("flow %d again, after partition %d, offset %d", n, f.where[n]>>48, f.where[n]&(1<<48-1))
-}
-
-// between counts the flows with numbers from first to before end.
-func (f *found) between(first, end uint64) uint64 {
-	there := uint64(0)
-	for n := first; n < min(end, 64*uint64(len(f.bits))); n++ {
-		there += f.bits[n/64] >> (n % 64) & 1
-	}
-	return there
-}
-
-// readBack reads a topic with a client that knows nothing of the one that wrote it.
-// Every flow may be there once, and in each partition numbers have to grow, all of them
-// or those of each exporter.
-func readBack(t *testing.T, brokers string, d *destination, sent uint64, all bool) *found {
-	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*patience+time.Duration(sent)*10*time.Microsecond)
-	defer cancel()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, d.topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, end := map[int32]kgo.Offset{}, map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			at[o.Partition], end[o.Partition] = kgo.NewOffset().AtStart(), o.Offset
-		}
-	})
-	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{d.topic: at})
-	got := &found{bits: make([]uint64, sent/64+1)}
-	if sent < 20_000_000 {
-		got.where = make([]uint64, sent)
-	}
-	type line struct{ partition, exporter int32 }
-	last := map[line]uint64{}
-	complaints := 0
-	complain := func(kr *kgo.Record, format string, args ...any) {
-		if complaints++; complaints <= 10 {
-			t.Errorf("%s: partition %d, offset %d, producer %d epoch %d: %s", d.topic, kr.Partition, kr.Offset, kr.ProducerID, kr.ProducerEpoch, fmt.Sprintf(format, args...))
-		}
-	}
-	for r := new(flow.Record); len(end) > 0; {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatalf("%s: %v", d.topic, err)
-		}
-		fetches.EachRecord(func(kr *kgo.Record) {
-			if _, err := flow.DecodeAny(kr.Value, r, func(r *flow.Record) error {
-				n := traffic.FlowNumber(r.Addr(flow.SrcAddr), uint16(r.Uint(flow.SrcPort)))
-				in := line{partition: kr.Partition}
-				if !all {
-					in.exporter = int32(r.Uint(flow.ObservationDomainID))
-				}
-				switch {
-				case n >= sent:
-					complain(kr, "flow %d, which nobody sent", n)
-					return nil
-				case got.has(n):
-					complain(kr, "%s", got.again(n))
-				default:
-					got.add(n, kr)
-					if l, ok := last[in]; ok && n <= l {
-						complain(kr, "flow %d after %d", n, l)
-					}
-				}
-				last[in] = n
-				if d.keyed {
-					if key := r.Addr(flow.SrcAddr).String(); key != string(kr.Key) {
-						complain(kr, "key %q of a flow from %s", kr.Key, key)
-					} else if !d.mayBeIn(kr.Partition, kr.Key) {
-						complain(kr, "key %q does not belong there", kr.Key)
-					}
-				}
-				return nil
-			}); err != nil {
-				complain(kr, "%v", err)
-			}
-			if kr.Offset+1 >= end[kr.Partition] {
-				delete(end, kr.Partition)
-			}
-		})
-	}
-	if complaints > 10 {
-		t.Errorf("%s: and %d more", d.topic, complaints-10)
-	}
-	return got
-}
-
-// mayBeIn reports whether a Java client would have put a key into a partition, with
-// one of the numbers of partitions that the topic has had.
-func (d *destination) mayBeIn(partition int32, key []byte) bool {
-	hash := int32(murmur2(key) & 0x7fffffff)
-	for n := range d.partitions {
-		if hash%n == partition {
-			return true
-		}
-	}
-	return false
 }
 
 // connectionFaults are what the way to the brokers does.
