@@ -25,6 +25,7 @@ type DecoderConfig struct {
 	MaxDomains   int // observation domains of one exporter
 	MaxTemplates int // templates of one domain
 	MaxPorts     int // exporters told apart behind one address and domain
+	MaxSources   int // of samples of one sFlow sub-agent; the longest silent give way
 	MaxNames     int // samplers of one domain, interface names and application names of one exporter; further ones are not learnt
 
 	// About how many octets of memory all of that may take: for one exporter,
@@ -50,7 +51,7 @@ type DecoderConfig struct {
 // DefaultDecoderConfig returns bounds that suit a large network.
 func DefaultDecoderConfig() DecoderConfig {
 	return DecoderConfig{
-		MaxExporters: 16384, MaxDomains: 1024, MaxTemplates: 1024, MaxPorts: 64, MaxNames: 65536,
+		MaxExporters: 16384, MaxDomains: 1024, MaxTemplates: 1024, MaxPorts: 64, MaxSources: 4096, MaxNames: 65536,
 		MaxExporterOctets: 16 << 20, MaxOctets: 256 << 20,
 		HoldExporterOctets: 32 << 20, HoldOctets: 256 << 20, HoldTime: 15 * time.Minute,
 	}
@@ -85,6 +86,7 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 	cfg.MaxDomains = cmp.Or(cfg.MaxDomains, def.MaxDomains)
 	cfg.MaxTemplates = cmp.Or(cfg.MaxTemplates, def.MaxTemplates)
 	cfg.MaxPorts = cmp.Or(cfg.MaxPorts, def.MaxPorts)
+	cfg.MaxSources = cmp.Or(cfg.MaxSources, def.MaxSources)
 	cfg.MaxNames = cmp.Or(cfg.MaxNames, def.MaxNames)
 	cfg.MaxExporterOctets = cmp.Or(cfg.MaxExporterOctets, def.MaxExporterOctets)
 	cfg.MaxOctets = cmp.Or(cfg.MaxOctets, def.MaxOctets)
@@ -117,7 +119,9 @@ type scratch struct {
 	counts Counts
 	units  uint32 // of the sequence numbers
 	known  bool   // there are no units that could not be counted
-	passed []int  // sets of options data decoded ahead of records
+	// samples are those of sFlow that have numbers.
+	samples []sampleMark
+	passed  []int // sets of options data decoded ahead of records
 	// waiting are the data sets that no template describes.
 	waiting []ipfix.Set
 	notes   []byte // nil: nobody wants any
@@ -174,7 +178,7 @@ func (d *Decoder) Decode(dg *flow.Datagram, emit func(*flow.Record) error) error
 func (s *scratch) begin(e *exporter, received int64, emit func(*flow.Record) error) {
 	s.emit = emit
 	s.counts, s.mark, s.units, s.known = Counts{}, mark{}, 0, true
-	s.listText = 0
+	s.listText, s.samples = 0, s.samples[:0]
 	s.record.Reset()
 	s.record.SetUint(flow.TimeReceived, uint64(received))
 	s.record.SetAddr(flow.SamplerAddress, e.addr)

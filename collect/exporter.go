@@ -24,8 +24,9 @@ type exporter struct {
 	datagrams atomic.Uint64
 
 	// Guarded by mu:
-	rest Counts // of no domain, or of one that was evicted
-	left bool   // rest is no longer added to
+	rest        Counts      // of no domain, or of one that was evicted
+	restSamples KindSamples // of the same
+	left        bool        // rest is no longer added to
 
 	// Guarded by the Decoder's mutex:
 	octets int64 // what is remembered of it takes about so many
@@ -84,7 +85,10 @@ type domain struct {
 	left   bool               // counts are no longer added to
 	lost   uint64             // sets given up by the time nothing was held
 	others map[uint16]*domain // further exporters behind the same address, by port
-	learnt bool               // one of the others, known from before the start; does not change
+	// sources are where sFlow samples come from; restSamples is of those that gave way.
+	sources     map[sourceKey]*source
+	restSamples KindSamples
+	learnt      bool // one of the others, known from before the start; does not change
 	// displaced is what a port had defined before another one redefined it.
 	// Until that port shows that it is still there, this may be one exporter
 	// that has started again.
@@ -330,7 +334,7 @@ func (d *Decoder) evictDomains(e *exporter) bool {
 		}
 		d.take(e, -dom.octets.Load())
 		d.hold.forgetDomain(e, dom)
-		dom.leave(&d.hold, &e.rest)
+		dom.leave(&d.hold, &e.rest, &e.restSamples)
 		e.rest.DomainsEvicted++
 		return true
 	}))

@@ -87,6 +87,9 @@ type life struct {
 	blindAt     uint64 // number of the datagram that has them
 	forgotten   uint64 // units unknown that are in holes no longer
 	resumed     uint64 // numbers before it were announced to an earlier process; 0: none
+	// Of the sFlow sample with the highest number: its counters, and the number after it.
+	drops, pool uint32
+	counted     uint64
 
 	// Of the datagram with the highest number.
 	uptime uint32

@@ -27,10 +27,17 @@ func (d *Decoder) decodeSFlow(dg *flow.Datagram, e *exporter, s *scratch) (*doma
 	r.SetUint(flow.TimeExport, received)
 	s.mark.number, s.mark.datagrams = sd.Sequence, true
 	s.mark.uptime, s.mark.hasUptime = sd.Uptime, true
-	dom := d.domain(e, domainKey{version: sflowVersion, id: sd.SubAgent, agent: sd.Agent}, dg.Exporter.Port(), &s.mark)
+	agent := sd.Agent
+	if !agent.IsValid() {
+		agent = e.addr // it does not tell
+	}
+	dom := d.domain(e, domainKey{version: sflowVersion, id: sd.SubAgent, agent: agent}, dg.Exporter.Port(), &s.mark)
 	s.units = 1
 	r.Share()
 	for sample := sd.Next(); sample != nil; sample = sd.Next() {
+		if sample.Kind != sflow.Other {
+			s.sample(sample)
+		}
 		switch sample.Kind {
 		case sflow.Counters:
 			s.counts.CounterSamples++

@@ -140,6 +140,7 @@ type ExporterStats struct {
 	Exporter netip.Addr // the zero Addr: several exporters, in sum
 	LastSeen int64      // seconds since the epoch
 	Counts
+	Samples KindSamples // of sFlow
 }
 
 // DomainStats is what one observation domain of an exporter has sent so far.
@@ -151,6 +152,7 @@ type DomainStats struct {
 	Agent    netip.Addr // of sFlow; otherwise the zero Addr
 	LastSeen int64      // seconds since the epoch
 	Counts
+	Samples KindSamples // of sFlow
 }
 
 // Protocol returns the name of the protocol.
@@ -201,7 +203,7 @@ func (d *Decoder) stats(each func(*DomainStats)) DecoderStats {
 	var s DecoderStats
 	d.mu.Lock()
 	s.Total.Counts, s.Evicted = d.evicted.counts, d.evicted.exporters
-	s.Total.LastSeen = d.evicted.seen
+	s.Total.LastSeen, s.Total.Samples = d.evicted.seen, d.evicted.samples
 	leaving := slices.Clone(d.evicted.leaving)
 	exporters := d.exporters.Load()
 	s.Octets = d.octets
@@ -231,6 +233,7 @@ func (d *Decoder) stats(each func(*DomainStats)) DecoderStats {
 func (s *ExporterStats) add(o *ExporterStats) {
 	s.LastSeen = max(s.LastSeen, o.LastSeen)
 	s.Counts.Add(&o.Counts)
+	s.Samples.Add(&o.Samples)
 }
 
 // Add adds the counts of o to those of s.
@@ -240,10 +243,11 @@ func (s *ExporterStats) Add(o ExporterStats) { s.add(&o) }
 func (e *exporter) stats(q *hold, each func(*domain, *DomainStats)) ExporterStats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := ExporterStats{Exporter: e.addr, LastSeen: e.seen.Load(), Counts: e.rest}
+	s := ExporterStats{Exporter: e.addr, LastSeen: e.seen.Load(), Counts: e.rest, Samples: e.restSamples}
 	for _, dom := range e.domains.Load().all() {
 		dom.stats(q, e.addr, func(dom *domain, ds *DomainStats) {
 			s.Counts.Add(&ds.Counts)
+			s.Samples.Add(&ds.Samples)
 			each(dom, ds)
 		})
 	}
@@ -256,7 +260,7 @@ func (dom *domain) stats(q *hold, exporter netip.Addr, each func(*domain, *Domai
 	dom.mu.Lock()
 	defer dom.mu.Unlock()
 	s := DomainStats{Exporter: exporter, Version: dom.key.version, Domain: dom.key.id, Agent: dom.key.agent, LastSeen: dom.seen, Counts: dom.counts}
-	s.Balance, s.Earlier = dom.seq.balance, dom.seq.earlier
+	s.Balance, s.Earlier, s.Samples = dom.seq.balance, dom.seq.earlier, dom.samples()
 	dom.given(q).addTo(&s.Counts)
 	if dom.parent != nil {
 		s.Port = uint16(dom.port.Load())
@@ -279,15 +283,21 @@ func (d *Decoder) commit(e *exporter, dom *domain, s *scratch) {
 		n := uint64(s.units)
 		s.counts.Balance = Balance{Announced: n, Received: n}
 	}
+	rest := func(counts *Counts, samples *KindSamples) {
+		counts.Add(&s.counts)
+		for i := range s.samples {
+			samples.lone(&s.samples[i])
+		}
+	}
 	e.mu.Lock()
 	gone := e.left
 	if !gone {
-		e.rest.Add(&s.counts)
+		rest(&e.rest, &e.restSamples)
 	}
 	e.mu.Unlock()
 	if gone {
 		d.mu.Lock()
-		d.evicted.counts.Add(&s.counts)
+		rest(&d.evicted.counts, &d.evicted.samples)
 		d.mu.Unlock()
 	}
 }
@@ -305,6 +315,7 @@ func (d *Decoder) observe(e *exporter, dom *domain, s *scratch) bool {
 	} else {
 		dom.seq.observe(&s.mark, s.units, s.known)
 		s.note(e, dom, s.mark.number)
+		d.observeSamples(e, dom, s)
 	}
 	if octets, narrow := dom.seq.narrow(); narrow && d.account(e, dom, octets) {
 		dom.seq.widen()
@@ -340,6 +351,7 @@ func (dom *domain) given(q *hold) *heldCounts {
 // evicted keeps the counts of exporters that are no longer known.
 type evicted struct {
 	counts    Counts
+	samples   KindSamples
 	exporters uint64
 	seen      int64
 	leaving   []*exporter // of whom the counts are not in the sum yet
@@ -352,11 +364,12 @@ func (d *Decoder) settle() {
 	leaving := slices.Clone(d.evicted.leaving)
 	d.mu.Unlock()
 	for _, e := range leaving {
-		c := e.leave(&d.hold)
+		c, samples := e.leave(&d.hold)
 		d.mu.Lock()
 		if i := slices.Index(d.evicted.leaving, e); i >= 0 { // nobody else was faster
 			d.evicted.leaving = slices.Delete(d.evicted.leaving, i, i+1)
 			d.evicted.counts.Add(&c)
+			d.evicted.samples.Add(&samples)
 			d.evicted.seen = max(d.evicted.seen, e.seen.Load())
 		}
 		d.mu.Unlock()
@@ -364,27 +377,29 @@ func (d *Decoder) settle() {
 }
 
 // leave returns the counts of an exporter, to which nothing is added from then on.
-func (e *exporter) leave(q *hold) Counts {
+func (e *exporter) leave(q *hold) (Counts, KindSamples) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.left = true
-	c := e.rest
+	c, samples := e.rest, e.restSamples
 	for _, dom := range e.domains.Load().all() {
-		dom.leave(q, &c)
+		dom.leave(q, &c, &samples)
 	}
-	return c
+	return c, samples
 }
 
-// leave adds the counts of a domain and its like to c.
-func (dom *domain) leave(q *hold, c *Counts) {
+// leave adds the counts of a domain and its like to c, and those of its samples.
+func (dom *domain) leave(q *hold, c *Counts, samples *KindSamples) {
 	dom.mu.Lock()
 	defer dom.mu.Unlock()
 	dom.left = true
 	c.Add(&dom.counts)
 	c.Balance.Add(&dom.seq.balance)
 	c.Earlier.Add(&dom.seq.earlier)
+	all := dom.samples()
+	samples.Add(&all)
 	dom.given(q).addTo(c)
 	for _, other := range dom.others {
-		other.leave(q, c)
+		other.leave(q, c, samples)
 	}
 }

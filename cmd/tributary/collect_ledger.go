@@ -161,13 +161,7 @@ func (s *ledgerSnapshot) table(w io.Writer) error {
 	}
 	for i := range s.domains {
 		r := &s.domains[i]
-		name, domain := r.Exporter, strconv.FormatUint(uint64(r.Domain), 10)
-		if r.Port != 0 {
-			name += " port " + strconv.Itoa(int(r.Port))
-		}
-		if r.Agent != "" && r.Agent != r.Exporter {
-			domain = r.Agent + " " + domain
-		}
+		name, domain := r.names()
 		row(name, domain, r)
 	}
 	if s.rest.Datagrams > 0 {
@@ -180,6 +174,7 @@ func (s *ledgerSnapshot) table(w io.Writer) error {
 		line("total", e.EarlierAnnounced, e.EarlierReceived, e.EarlierMissing, percent(e.EarlierMissing, e.EarlierAnnounced), e.EarlierRepeated)
 		fmt.Fprintln(t)
 	}
+	s.sampleTable(line)
 	line("SOCKET", "DATAGRAMS", "DECODED", "MALFORMED", "FILTERED", "DROPPED BY THE KERNEL")
 	var all socketRow
 	for i := range s.sockets {
@@ -210,6 +205,18 @@ func (s *ledgerSnapshot) table(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", verdict)
 	return err
+}
+
+// names are the exporter and the domain as people call them.
+func (r *domainRow) names() (exporter, domain string) {
+	exporter, domain = r.Exporter, strconv.FormatUint(uint64(r.Domain), 10)
+	if r.Port != 0 {
+		exporter += " port " + strconv.Itoa(int(r.Port))
+	}
+	if r.Agent != "" && r.Agent != r.Exporter {
+		domain = r.Agent + " " + domain
+	}
+	return exporter, domain
 }
 
 func percent(part, whole uint64) string {

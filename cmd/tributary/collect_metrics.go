@@ -80,6 +80,9 @@ func (c collectCollector) Describe(d chan<- *prometheus.Desc) {
 	for _, m := range exporterMetrics {
 		d <- m.desc
 	}
+	for _, m := range sampleMetrics {
+		d <- m.desc
+	}
 	for _, m := range domainMetrics {
 		d <- m.desc
 	}

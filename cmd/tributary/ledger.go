@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 // Kinds of rows of the ledger.
 const (
 	rowDomain      = "domain"
+	rowSource      = "source"
 	rowRest        = "rest"
 	rowTotal       = "total"
 	rowSocket      = "socket"
@@ -71,6 +73,8 @@ type domainRow struct {
 	HeldExpired     uint64 `json:"held_expired"`
 	HeldEvicted     uint64 `json:"held_evicted"`
 	HeldDecodedLate uint64 `json:"held_decoded"`
+
+	Samples map[string]*sampleCounts `json:"samples,omitempty"` // of sFlow, by kind
 }
 
 // socketRow accounts for the datagrams of a socket.
@@ -101,6 +105,7 @@ type destinationRow struct {
 // ledgerSnapshot is the whole ledger at one time.
 type ledgerSnapshot struct {
 	domains      []domainRow
+	sources      []sourceRow
 	rest, total  domainRow
 	sockets      []socketRow
 	destinations []destinationRow
@@ -143,6 +148,7 @@ func (l *ledger) snapshot(final bool) *ledgerSnapshot {
 	// What comes later in the life of a record is looked at later, so that none has
 	// got farther than it has come.
 	stats, domains := src.decoder.Ledger()
+	s.sources = sourcesOf(head, src.decoder.Sources())
 	for i, st := range src.server.Stats() {
 		r := socketRow{rowHead: head, Listen: st.Listen.String(), Socket: i, Datagrams: st.Datagrams, Decoded: st.Decoded, Malformed: st.Malformed, Filtered: st.Filtered, KernelDrops: st.Drops}
 		r.Row, r.Holds = rowSocket, st.Holds()
@@ -152,7 +158,7 @@ func (l *ledger) snapshot(final bool) *ledgerSnapshot {
 	for _, to := range src.sinks {
 		s.destinations = append(s.destinations, destinationOf(head, uniqueName(seen, to.Name()), to.Stats(), stats.Total.Records))
 	}
-	rest := stats.Total.Counts
+	rest, restSamples := stats.Total.Counts, stats.Total.Samples
 	for i := range domains {
 		d := &domains[i]
 		r := domainRow{rowHead: head, Exporter: d.Exporter.String(), Port: d.Port, Protocol: d.Protocol(), Domain: d.Domain, LastSeen: d.LastSeen, Unit: unitOf(d)}
@@ -160,14 +166,15 @@ func (l *ledger) snapshot(final bool) *ledgerSnapshot {
 			r.Agent = d.Agent.String()
 		}
 		r.Row = rowDomain
-		r.count(&d.Counts)
+		r.count(&d.Counts, &d.Samples)
 		rest.Sub(&d.Counts)
+		restSamples.Sub(&d.Samples)
 		s.domains = append(s.domains, r)
 	}
 	s.rest, s.total = domainRow{rowHead: head}, domainRow{rowHead: head, LastSeen: stats.Total.LastSeen}
 	s.rest.Row, s.total.Row = rowRest, rowTotal
-	s.rest.count(&rest)
-	s.total.count(&stats.Total.Counts)
+	s.rest.count(&rest, &restSamples)
+	s.total.count(&stats.Total.Counts, &stats.Total.Samples)
 	return s
 }
 
@@ -196,7 +203,7 @@ func unitOf(d *collect.DomainStats) string {
 	}
 }
 
-func (r *domainRow) count(c *collect.Counts) {
+func (r *domainRow) count(c *collect.Counts, samples *collect.KindSamples) {
 	r.Announced, r.Received, r.Missing, r.Unknown, r.Repeated = c.Announced, c.Received, c.Missing(), c.Unknown, c.Repeated
 	r.Late, r.Gaps, r.Restarts = c.Recovered, c.Gaps, c.Restarts
 	r.EarlierAnnounced, r.EarlierReceived, r.EarlierMissing, r.EarlierRepeated = c.Earlier.Announced, c.Earlier.Received, c.Earlier.Missing(), c.Earlier.Repeated
@@ -204,6 +211,7 @@ func (r *domainRow) count(c *collect.Counts) {
 	r.Sets, r.SetsDecoded, r.SetsHeld, r.SetsNoTemplate, r.SetsMalformed = c.Sets, c.SetsDecoded, c.Held(), c.MissingTemplates, c.SetsMalformed
 	r.HeldExpired, r.HeldEvicted, r.HeldDecodedLate = c.HeldExpired, c.HeldEvicted, c.HeldDecoded
 	r.Holds = r.sequenceHolds() && r.setsHold()
+	r.countSamples(samples)
 }
 
 // sequenceHolds is the balance of what exporters sent.
@@ -222,6 +230,10 @@ func (s *ledgerSnapshot) each(f func(key string, row any)) {
 	for i := range s.domains {
 		f(s.domains[i].key(), &s.domains[i])
 	}
+	for i := range s.sources {
+		r := &s.sources[i]
+		f(domainRowKey(r.Exporter, r.Domain), r)
+	}
 	for i := range s.sockets {
 		f(s.sockets[i].Row+","+s.sockets[i].Listen, &s.sockets[i])
 	}
@@ -233,9 +245,10 @@ func (s *ledgerSnapshot) each(f func(key string, row any)) {
 }
 
 // key is exporter and domain, as flow records have them.
-func (r *domainRow) key() string {
-	b, _ := json.Marshal(r.Domain) // it never fails
-	return r.Exporter + "," + string(b)
+func (r *domainRow) key() string { return domainRowKey(r.Exporter, r.Domain) }
+
+func domainRowKey(exporter string, domain uint32) string {
+	return exporter + "," + strconv.FormatUint(uint64(domain), 10)
 }
 
 // wrong names what does not add up.
@@ -249,9 +262,15 @@ func (s *ledgerSnapshot) wrong() (list []string) {
 		r := &s.domains[i]
 		add(r.sequenceHolds(), "sequence numbers of "+r.Exporter+" domain "+strings.TrimPrefix(r.key(), r.Exporter+","))
 		add(r.setsHold(), "data sets of "+r.Exporter+" domain "+strings.TrimPrefix(r.key(), r.Exporter+","))
+		add(r.samplesHold(), "samples of "+r.Exporter+" domain "+strings.TrimPrefix(r.key(), r.Exporter+","))
+	}
+	for i := range s.sources {
+		r := &s.sources[i]
+		add(r.holds(), r.Kind+" samples of "+r.Exporter+" domain "+strconv.FormatUint(uint64(r.Domain), 10)+" "+r.name())
 	}
 	add(s.total.sequenceHolds(), "sequence numbers")
 	add(s.total.setsHold(), "data sets")
+	add(s.total.samplesHold(), "samples")
 	for i := range s.sockets {
 		add(s.sockets[i].Holds, "datagrams of "+s.sockets[i].Listen)
 	}
@@ -292,6 +311,12 @@ func (s *ledgerSnapshot) addRow(value []byte) error {
 			return err
 		}
 		s.domains = append(s.domains, r)
+	case rowSource:
+		var r sourceRow
+		if err := json.Unmarshal(value, &r); err != nil {
+			return err
+		}
+		s.sources = append(s.sources, r)
 	case rowRest:
 		return json.Unmarshal(value, &s.rest)
 	case rowTotal:

@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/tributary-net/tributary/internal/hold"
 	"github.com/tributary-net/tributary/internal/traffic"
+	"github.com/tributary-net/tributary/sflow"
 )
 
 // ledgerRows reads rows of the ledger, a JSON object a line.
@@ -148,9 +151,10 @@ func TestNewestLedgers(t *testing.T) {
 }
 
 func TestLedgerThatDoesNotHold(t *testing.T) {
-	s := ledgerSnapshot{domains: []domainRow{{Exporter: "192.0.2.1", Domain: 7, Announced: 10, Received: 9}}}
+	s := ledgerSnapshot{domains: []domainRow{{Exporter: "192.0.2.1", Domain: 7, Announced: 10, Received: 9, Samples: map[string]*sampleCounts{"flow": {Announced: 3}}}}}
+	s.sources = []sourceRow{{Exporter: "192.0.2.1", Domain: 7, Kind: "flow", SourceIndex: 3, sampleCounts: sampleCounts{Announced: 3}}}
 	s.destinations = []destinationRow{{To: "discard:"}}
-	if got := strings.Join(s.wrong(), "; "); got != "sequence numbers of 192.0.2.1 domain 7; records of discard:" {
+	if got := strings.Join(s.wrong(), "; "); got != "sequence numbers of 192.0.2.1 domain 7; samples of 192.0.2.1 domain 7; flow samples of 192.0.2.1 domain 7 interface 3; records of discard:" {
 		t.Errorf("does not hold: %s", got)
 	}
 	var b strings.Builder
@@ -213,4 +217,78 @@ func TestWireLedgerSpool(t *testing.T) {
 	}
 	topicFlows(t, address, "flows").once(t, 0, 2*flows, true)
 	broker.stop(t)
+}
+
+// TestWireLedgerSamples: of sFlow the ledger has samples too, in rows and metrics of
+// their own: those that are missing, and those that the agent had no room for.
+func TestWireLedgerSamples(t *testing.T) {
+	t.Parallel()
+	_, broker := startBroker(t, t.TempDir(), "127.0.0.1:0")
+	collector, address := startCollect(t, "--to", "kafka://"+broker+"/flows", "--ledger-interval", "100ms")
+	url := "http://" + collector.logged(t, "http listens", "addr")
+	c, err := net.Dial("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	// Each datagram has three samples of interface 3 and one of 4. The fifth is lost;
+	// when the eighth is made the agent has dropped 40, and lost two that had numbers.
+	sent, three, drops := uint64(0), uint32(100), uint32(7)
+	for n := range uint32(10) {
+		if n == 8 {
+			three, drops = three+2, drops+40
+		}
+		var e sflow.Encoder
+		e.Start(nil, sflow.Datagram{Agent: netip.MustParseAddr("192.0.2.77"), SubAgent: 1, Sequence: n, Uptime: 60_000 + 100*n})
+		for range 3 {
+			e.BeginSample(&sflow.Sample{Format: sflow.FormatFlow, Sequence: three, SourceIndex: 3, SamplingRate: 512, Pool: 512 * three, Drops: drops})
+			three++
+		}
+		e.BeginSample(&sflow.Sample{Format: sflow.FormatCounters, Sequence: 1000 + n, SourceIndex: 4})
+		if n == 5 {
+			continue
+		}
+		if _, err := c.Write(e.Finish()); err != nil {
+			t.Fatal(err)
+		}
+		sent++
+	}
+	eventually(t, "all is received", func() bool { return collector.metrics(t).received() == sent })
+	flows := sampleCounts{Announced: 32, Received: 27, Missing: 5, Gaps: 2, AgentDrops: 40, Pool: 31 * 512}
+	counters := sampleCounts{Announced: 10, Received: 9, Missing: 1, Gaps: 1}
+	check := func(s *ledgerSnapshot) {
+		t.Helper()
+		d := s.domains[0]
+		if len(s.domains) != 1 || d.Announced != 10 || d.Missing != 1 || *d.Samples["flow"] != flows || *d.Samples["counters"] != counters || len(d.Samples) != 2 {
+			t.Errorf("domains: %+v", s.domains)
+		}
+		if s.total.Announced != 10 || s.total.Missing != 1 || *s.total.Samples["flow"] != flows || len(s.rest.Samples) != 0 {
+			t.Errorf("total: %+v", s.total)
+		}
+		if len(s.sources) != 2 || s.sources[0].name() != "interface 3" || s.sources[0].sampleCounts != flows || s.sources[1].name() != "interface 4" || s.sources[1].sampleCounts != counters {
+			t.Errorf("sources: %+v", s.sources)
+		}
+	}
+	check(ledgerRows(t, tributary(t, "collect", "ledger", "--url", url, "--output", "json")))
+	table := string(tributary(t, "collect", "ledger", "--url", url))
+	for _, want := range []string{
+		`127\.0\.0\.1 +192\.0\.2\.77 1 +flow +all +32 +27 +5 +15\.625 +0 +0 +40\n`,
+		`127\.0\.0\.1 +192\.0\.2\.77 1 +counters +interface 4 +10 +9 +1 +10\.000 +0 +0 +0\n`,
+		`total +flow +32 +27 +5 `,
+	} {
+		if !regexp.MustCompile(want).MatchString(table) {
+			t.Errorf("the table has no %s:\n%s", want, table)
+		}
+	}
+	m := collector.metrics(t)
+	for name, want := range map[string]uint64{"announced": 32, "received": 27, "repeated": 0, "skipped": 5, "recovered": 0, "restarts": 0, "agent_drops": 40} {
+		if got := m.sum("tributary_collect_samples_"+name+"_total", `kind="flow"`, `exporter="127.0.0.1"`, `domain="192.0.2.77/1"`); got != want {
+			t.Errorf("metric of samples %s is %d, want %d", name, got, want)
+		}
+	}
+	if m.sum("tributary_collect_balance_holds") != 1 {
+		t.Error("the balances do not hold")
+	}
+	collector.stop(t)
+	check(ledgerRows(t, tributary(t, "collect", "ledger", "--kafka", "kafka://"+broker, "--output", "json")))
 }

@@ -83,6 +83,8 @@ var (
 const (
 	loadRecords = 25 // of NetFlow and IPFIX
 	loadSamples = 7  // of sFlow: what fits Ethernet
+
+	loadSampling = 1024 // packets for each sample
 )
 
 func newShape(p Protocol) (shape, error) {
@@ -224,8 +226,8 @@ func (s *shape) buildSample(b []byte, rng *rand.Rand, f *Flow) []byte {
 	b = be32(b, uint32(s.size-8))
 	b = be32(b, 0) // sequence
 	b = be32(b, 1) // one data source
-	b = be32(b, 1024)
-	b = be32(b, rng.Uint32())
+	b = be32(b, loadSampling)
+	b = be32(b, 0) // pool
 	b = be32(b, 0)
 	b = be32(be32(b, f.In), f.Out)
 	b = be32(b, 1)
@@ -275,7 +277,9 @@ func (s *shape) patch(b []byte, flow uint64, sequence, domain uint32, now time.T
 			put16(ip[10:], int(checksum(ip)))
 		}
 		if s.sample >= 0 {
-			binary.BigEndian.PutUint32(r[s.sample:], (sequence-1)*uint32(s.records)+uint32(i)+1)
+			number := (sequence-1)*uint32(s.records) + uint32(i) + 1
+			binary.BigEndian.PutUint32(r[s.sample:], number)
+			binary.BigEndian.PutUint32(r[s.sample+12:], number*loadSampling) // the pool
 		}
 	}
 }
