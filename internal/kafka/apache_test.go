@@ -74,7 +74,8 @@ func apacheKafka(t *testing.T, nodes, port int, extra, format string) string {
 	return script(t, "start", dir, fmt.Sprint(nodes), fmt.Sprint(port))
 }
 
-// roundTrip produces with the endpoint's settings and reads it back.
+// roundTrip produces with the endpoint's settings, record by record and in batches made by
+// hand, and reads it back.
 func roundTrip(t *testing.T, endpoint, topic string) {
 	t.Helper()
 	e, cl := client(t, endpoint, kafka.ClientConfig{})
@@ -99,8 +100,9 @@ func roundTrip(t *testing.T, endpoint, topic string) {
 	if err := cl.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	producer(t, endpoint, topic).produce(t, 10)
 	cl.AddConsumeTopics(topic)
-	for n := 0; n < 10; {
+	for n := 0; n < 20; {
 		fetches := cl.PollFetches(t.Context())
 		if err := fetches.Err(); err != nil {
 			t.Fatal(err)

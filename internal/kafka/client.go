@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
 
 	"github.com/tributary-net/tributary/internal/quiet"
 )
@@ -35,27 +37,51 @@ type ClientConfig struct {
 // Records are partitioned as Java clients do: murmur2 of the key, and one
 // partition after the other, batch by batch, without one.
 func (e Endpoint) ClientOptions(c ClientConfig) ([]kgo.Opt, error) {
+	a, err := e.access(c)
+	if err != nil {
+		return nil, err
+	}
+	return e.clientOptions(a, c.Logger)
+}
+
+// access is how to reach the brokers of a cluster and to be let in.
+type access struct {
+	brokers   []string
+	id        string // of the client
+	version   string // of this program; empty: brokers are not told
+	dial      DialFunc
+	mechanism sasl.Mechanism // nil: none
+}
+
+// access reads the files that properties name.
+func (e Endpoint) access(c ClientConfig) (a access, err error) {
 	p := e.Properties
-	brokers := e.Brokers
+	a.brokers = e.Brokers
 	if e.Embedded {
 		if c.Dial == nil {
-			return nil, badEndpoint("embedded: is the broker of `tributary up`; allowed here are kafka:// and kafka-ssl://")
+			return a, badEndpoint("embedded: is the broker of `tributary up`; allowed here are kafka:// and kafka-ssl://")
 		}
-		brokers = []string{"embedded:" + DefaultPort}
+		a.brokers = []string{"embedded:" + DefaultPort}
 	}
-	if len(brokers) == 0 {
-		return nil, badEndpoint("no broker is named; allowed is kafka://host:port")
+	if len(a.brokers) == 0 {
+		return a, badEndpoint("no broker is named; allowed is kafka://host:port")
 	}
-	id := p["client.id"]
-	if id == "" {
-		id = c.ClientID
+	a.id = cmp.Or(p["client.id"], c.ClientID, "tributary")
+	if c.Version != "" {
+		a.version = versionForBroker(c.Version)
 	}
-	if id == "" {
-		id = "tributary"
+	if a.dial, err = e.dialer(c.Dial); err != nil {
+		return a, err
 	}
+	a.mechanism, err = p.sasl()
+	return a, err
+}
+
+func (e Endpoint) clientOptions(a access, log *slog.Logger) ([]kgo.Opt, error) {
+	p := e.Properties
 	opts := []kgo.Opt{
-		kgo.SeedBrokers(brokers...),
-		kgo.ClientID(id),
+		kgo.SeedBrokers(a.brokers...),
+		kgo.ClientID(a.id),
 		kgo.DisableClientMetrics(),
 		kgo.RequestTimeoutOverhead(p.duration("request.timeout.ms", 30*time.Second)),
 		kgo.ProduceRequestTimeout(p.duration("request.timeout.ms", 30*time.Second)),
@@ -63,22 +89,16 @@ func (e Endpoint) ClientOptions(c ClientConfig) ([]kgo.Opt, error) {
 		kgo.MetadataMinAge(min(time.Second, p.duration("metadata.max.age.ms", 5*time.Minute))),
 		kgo.ConnIdleTimeout(p.duration("connections.max.idle.ms", 9*time.Minute)),
 		kgo.RetryBackoffFn(p.backoff()),
+		kgo.Dialer(a.dial),
 	}
-	if c.Version != "" {
-		opts = append(opts, kgo.SoftwareNameAndVersion("tributary", versionForBroker(c.Version)))
+	if a.version != "" {
+		opts = append(opts, kgo.SoftwareNameAndVersion(softwareName, a.version))
 	}
-	if c.Logger != nil {
-		opts = append(opts, kgo.WithLogger(&logger{c.Logger}))
+	if log != nil {
+		opts = append(opts, kgo.WithLogger(&logger{log}))
 	}
-	dial, err := e.dialer(c.Dial)
-	if err != nil {
-		return nil, err
-	}
-	opts = append(opts, kgo.Dialer(dial))
-	if m, err := p.sasl(); err != nil {
-		return nil, err
-	} else if m != nil {
-		opts = append(opts, kgo.SASL(m))
+	if a.mechanism != nil {
+		opts = append(opts, kgo.SASL(a.mechanism))
 	}
 	if err := p.checkProducing(); err != nil {
 		return nil, err
@@ -127,6 +147,9 @@ func (e Endpoint) dialer(dial DialFunc) (DialFunc, error) {
 		return conn, nil
 	}, nil
 }
+
+// softwareName is what brokers are told that this program is (KIP-511).
+const softwareName = "tributary"
 
 // versionForBroker keeps the characters that KIP-511 allows.
 func versionForBroker(v string) string {
@@ -263,7 +286,7 @@ func explain(address string, err error) error {
 		return reach("it does not speak TLS there")
 	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
 		return reach(strings.TrimSuffix(err.Error(), "."))
-	case errors.As(err, &first):
+	case errors.As(err, &first), errors.Is(err, errClosedAtOnce):
 		return reach("it closes the connection at once, as if it wanted TLS (kafka-ssl://), or none, or a login (sasl.mechanism)")
 	case errors.As(err, &op) && op.Op == "dial":
 		return reach(op.Err.Error())

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -69,6 +70,10 @@ func (p *Producer) metadata(ctx context.Context) (whole bool, err error) {
 	t := &resp.Topics[0]
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for i := range resp.Brokers {
+		b := &resp.Brokers[i]
+		p.brokers[b.NodeID] = kgo.BrokerMetadata{NodeID: b.NodeID, Host: b.Host, Port: b.Port, Rack: b.Rack}
+	}
 	if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
 		if p.pending > 0 && (t.ErrorCode == kerr.TopicAuthorizationFailed.Code || t.ErrorCode == kerr.InvalidTopicException.Code) {
 			p.tell(err)

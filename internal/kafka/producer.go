@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // ProducerConfig is what a Producer needs besides its endpoint.
@@ -52,7 +51,8 @@ type Producer struct {
 	settings   producing
 	cfg        ProducerConfig
 	log        *slog.Logger
-	client     *kgo.Client
+	access     access
+	client     *kgo.Client // of all but producing
 	compressor kgo.Compressor
 	buffers    buffers
 
@@ -70,6 +70,7 @@ type Producer struct {
 
 	mu         sync.Mutex
 	topicID    [16]byte
+	brokers    map[int32]kgo.BrokerMetadata
 	partitions []*partition
 	waiting    []*batch // sealed, for any partition, in order
 	unkeyed    []*batch // sealed with keys before partitions were known
@@ -109,12 +110,16 @@ func NewProducer(e Endpoint, cfg ProducerConfig) (*Producer, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Client.Logger = cfg.Logger
-	opts, err := e.ClientOptions(cfg.Client)
+	access, err := e.access(cfg.Client)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := e.clientOptions(access, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
 	p := &Producer{
-		endpoint: e, settings: e.Properties.producing(), cfg: cfg, log: cfg.Logger,
+		endpoint: e, settings: e.Properties.producing(), cfg: cfg, log: cfg.Logger, access: access, brokers: map[int32]kgo.BrokerMetadata{},
 		refresh: make(chan struct{}, 1), opened: make(chan struct{}, 1),
 		senders: map[int32]*sender{}, drained: make(chan struct{}), told: map[string]bool{}, current: nobody,
 	}
@@ -130,11 +135,7 @@ func NewProducer(e Endpoint, cfg ProducerConfig) (*Producer, error) {
 		limit = min(limit, b)
 	}
 	p.queue.init(limit, cfg.Block)
-	// Produce 13 names topics by their id only; requests are made by name.
-	versions := kversion.Stable()
-	versions.SetMaxKeyVersion(0, 12)
-	opts = append(opts, kgo.MaxVersions(versions), kgo.WithHooks(cfg.Hooks...))
-	if p.client, err = kgo.NewClient(opts...); err != nil {
+	if p.client, err = kgo.NewClient(append(opts, kgo.WithHooks(cfg.Hooks...))...); err != nil {
 		return nil, fmt.Errorf("%s: %w", e, err)
 	}
 	if cfg.Spool != nil {

@@ -21,6 +21,7 @@ type producing struct {
 	retries         int           // -1: no bound
 	inflight        int64         // 0: not set
 	metadataAge     time.Duration
+	idle            time.Duration // after which a connection is closed
 	backoff         func(tries int) time.Duration
 }
 
@@ -35,6 +36,7 @@ func (p Properties) producing() producing {
 		requestTimeout: p.duration("request.timeout.ms", 30*time.Second),
 		retries:        -1,
 		metadataAge:    p.duration("metadata.max.age.ms", 5*time.Minute),
+		idle:           p.duration("connections.max.idle.ms", 9*time.Minute),
 		backoff:        p.backoff(),
 	}
 	switch p["acks"] {

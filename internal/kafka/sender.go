@@ -2,10 +2,11 @@ package kafka
 
 import (
 	"errors"
-	"net"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -17,7 +18,9 @@ type sender struct {
 	until  time.Time // of a throttle, or of waiting after a request failed
 	tries  int
 
-	request kmsg.ProduceRequest
+	conn    *conn              // nil: there is none
+	address kgo.BrokerMetadata // of the broker, when the request was collected
+	request produceRequest
 	carried []*partition // by it, guarded by the producer's mutex
 }
 
@@ -43,11 +46,19 @@ func (p *Producer) wake(pt *partition) {
 func (s *sender) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	defer s.disconnect()
 	for s.p.ctx.Err() == nil {
 		ready, wait := s.collect()
 		if ready {
 			s.send()
 			continue
+		}
+		if s.conn != nil {
+			left := s.p.settings.idle - time.Since(s.conn.used)
+			if wait = min(wait, left); left <= 0 {
+				s.disconnect()
+				continue
+			}
 		}
 		timer.Reset(wait)
 		select {
@@ -74,14 +85,8 @@ func (s *sender) collect() (ready bool, wait time.Duration) {
 		return false, d
 	}
 	s.carried = s.carried[:0]
-	if len(s.request.Topics) == 0 {
-		s.request = kmsg.NewProduceRequest()
-		s.request.TimeoutMillis = int32(p.settings.requestTimeout.Milliseconds())
-		s.request.Acks = p.settings.acks
-		s.request.Topics = []kmsg.ProduceRequestTopic{{Topic: p.cfg.Topic}}
-	}
-	topic := &s.request.Topics[0]
-	topic.Partitions = topic.Partitions[:0]
+	s.address = p.brokers[s.broker]
+	s.request = produceRequest{topic: p.cfg.Topic, acks: p.settings.acks, timeout: p.settings.requestTimeout, batches: s.request.batches[:0]}
 	size := produceOverhead
 	for _, pt := range p.partitions {
 		if pt.leader != s.broker || pt.underway {
@@ -113,7 +118,7 @@ func (s *sender) collect() (ready bool, wait time.Duration) {
 		}
 		pt.underway = true
 		s.carried = append(s.carried, pt)
-		topic.Partitions = append(topic.Partitions, kmsg.ProduceRequestTopicPartition{Partition: pt.number, Records: b.buf})
+		s.request.batches = append(s.request.batches, partitionBatch{pt.number, b.buf})
 	}
 	if p.spool != nil && len(s.carried) > 0 {
 		if err := p.save(); err != nil {
@@ -176,33 +181,26 @@ func (s *sender) send() {
 	p := s.p
 	p.metrics.requests.Add(1)
 	p.metrics.inflight.Add(1)
-	// Not a retriable request: sending it again is decided here.
-	resp, err := p.client.Broker(int(s.broker)).Request(p.ctx, &s.request)
+	answer, sent, err := s.exchange()
+	clear(s.request.batches)
 	p.metrics.inflight.Add(-1)
 	if p.ctx.Err() != nil {
 		return // nobody knows, and nobody will
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r, ok := resp.(*kmsg.ProduceResponse)
-	if err != nil || !ok {
-		s.failed(err)
+	if err != nil {
+		s.failed(sent, err)
 		return
 	}
 	s.tries = 0
-	if r.ThrottleMillis > 0 {
-		s.until = time.Now().Add(time.Duration(r.ThrottleMillis) * time.Millisecond)
-	}
-	answers := map[int32]int16{}
-	for i := range r.Topics {
-		for j := range r.Topics[i].Partitions {
-			answers[r.Topics[i].Partitions[j].Partition] = r.Topics[i].Partitions[j].ErrorCode
-		}
+	if answer != nil && answer.ThrottleMillis > 0 {
+		s.until = time.Now().Add(time.Duration(answer.ThrottleMillis) * time.Millisecond)
 	}
 	for _, pt := range s.carried {
-		code, ok := answers[pt.number]
-		if !ok && p.settings.acks != 0 {
-			code = kerr.NetworkException.Code // no answer for it: in doubt
+		code := int16(0)
+		if answer != nil {
+			code = said(answer, p.cfg.Topic, pt.number)
 		}
 		p.decide(pt, code)
 		p.wake(pt) // leader may have moved meanwhile
@@ -215,17 +213,72 @@ func (s *sender) send() {
 	}
 }
 
+// said is what an answer says about a partition. If it says nothing, what became of the
+// batch is in doubt.
+func said(answer *kmsg.ProduceResponse, topic string, partition int32) (code int16) {
+	for i := range answer.Topics {
+		if answer.Topics[i].Topic != topic {
+			continue
+		}
+		for j := range answer.Topics[i].Partitions {
+			if at := &answer.Topics[i].Partitions[j]; at.Partition == partition {
+				return at.ErrorCode
+			}
+		}
+	}
+	return kerr.NetworkException.Code
+}
+
+// exchange sends the request over a connection to the broker. sent is whether anything of
+// it left.
+func (s *sender) exchange() (answer *kmsg.ProduceResponse, sent bool, err error) {
+	p := s.p
+	if s.conn != nil && (s.conn.broker.Host != s.address.Host || s.conn.broker.Port != s.address.Port || s.conn.ended(p.settings.idle)) {
+		s.disconnect()
+	}
+	for {
+		fresh := s.conn == nil
+		if fresh {
+			if s.address.Host == "" {
+				return nil, false, fmt.Errorf("broker %d has no address", s.broker)
+			}
+			if s.conn, err = connect(p.ctx, s.address, p.access, p.settings.requestTimeout, p.cfg.Hooks); err != nil {
+				return nil, false, err
+			}
+		}
+		answer, sent, err = s.conn.send(p.ctx, &s.request)
+		if err == nil {
+			return answer, sent, nil
+		}
+		s.disconnect()
+		if fresh || sent || p.ctx.Err() != nil {
+			return nil, sent, err
+		}
+		// It was closed meanwhile, or the session was over: another one may do.
+	}
+}
+
+// disconnect closes the connection, if there is one.
+func (s *sender) disconnect() {
+	if s.conn != nil {
+		s.conn.close()
+		s.conn = nil
+	}
+}
+
 // failed acts on a request that got no answer. If it never left, nothing of it is in
 // doubt.
-func (s *sender) failed(err error) {
+func (s *sender) failed(sent bool, err error) {
 	p := s.p
-	var op *net.OpError
-	unsent := errors.As(err, &op) && op.Op == "dial"
+	if errors.Is(err, errNonsense) || errors.Is(err, errWrongVersions) {
+		p.tell(fmt.Errorf("broker %s: %w", s.address.Host, err))
+	}
+	p.log.Debug("produce request got no answer", "to", p.endpoint.String(), "broker", s.broker, "err", err)
 	s.tries++
 	s.until = time.Now().Add(p.settings.backoff(s.tries))
 	for _, pt := range s.carried {
 		pt.underway = false
-		pt.queue[0].doubt = pt.queue[0].doubt || !unsent
+		pt.queue[0].doubt = pt.queue[0].doubt || sent
 		p.trouble(pt, nil)
 		p.wake(pt) // its leader may have moved meanwhile
 	}

@@ -14,6 +14,7 @@ type conn struct {
 	net.Conn
 	raw           syscall.RawConn
 	reads, writes call
+	gathers       gather // under the lock of writes
 }
 
 // call is one direction of a connection.
@@ -41,6 +42,7 @@ func Conn(nc net.Conn) net.Conn {
 	c := &conn{Conn: nc, raw: raw}
 	c.reads.once = func(fd uintptr) bool { return c.reads.try(syscall.SYS_READ, fd) }
 	c.writes.once = func(fd uintptr) bool { return c.writes.try(syscall.SYS_WRITE, fd) }
+	c.gathers.once = c.gathers.try
 	return c
 }
 

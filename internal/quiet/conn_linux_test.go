@@ -2,6 +2,7 @@ package quiet
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -109,5 +110,112 @@ func TestConnCloseEndsRead(t *testing.T) {
 	}
 	if err := <-done; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("read while closing: %v", err)
+	}
+}
+
+// TestWriteBuffers: many pieces, of all sizes and none, arrive one after the other, over a
+// connection that is quiet and over one that is not.
+func TestWriteBuffers(t *testing.T) {
+	var pieces [][]byte
+	for i := range 100 {
+		pieces = append(pieces, bytes.Repeat([]byte{byte(i)}, i%3*i*i*30))
+	}
+	sent := bytes.Join(pieces, nil)
+	for _, name := range []string{"quiet", "plain"} {
+		t.Run(name, func(t *testing.T) {
+			c, peer := quietPair(t)
+			nc := net.Conn(c)
+			if name == "plain" {
+				nc = c.Conn
+			}
+			wrote := make(chan error, 1)
+			go func() {
+				n, err := WriteBuffers(nc, pieces)
+				if err == nil && n != int64(len(sent)) {
+					err = io.ErrShortWrite
+				}
+				wrote <- errors.Join(err, c.Conn.(*net.TCPConn).CloseWrite())
+			}()
+			got, err := io.ReadAll(peer)
+			if err = errors.Join(err, <-wrote); err != nil || !bytes.Equal(got, sent) {
+				t.Errorf("%d octets of %d, err %v", len(got), len(sent), err)
+			}
+		})
+	}
+	if n := len(bytes.Join(pieces, nil)); n != len(sent) {
+		t.Errorf("pieces were changed: %d octets of %d", n, len(sent))
+	}
+}
+
+// TestWriteBuffersStops: a deadline ends a write that the peer does not take, which tells
+// how much went; a connection that is closed takes nothing.
+func TestWriteBuffersStops(t *testing.T) {
+	c, peer := quietPair(t)
+	pieces := [][]byte{make([]byte, 1000), make([]byte, 64<<20)}
+	stopped := make(chan error, 1)
+	var n int64
+	go func() {
+		var err error
+		n, err = WriteBuffers(c, pieces)
+		stopped <- err
+	}()
+	if _, err := peer.Read(make([]byte, 1)); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	if err := c.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-stopped; !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 || n >= 64<<20 {
+		t.Errorf("%d octets, %v", n, err)
+	}
+	if Closed(c) {
+		t.Error("closed, although neither side has")
+	}
+	if err := errors.Join(peer.SetLinger(0), peer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); !Closed(c); time.Sleep(time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			t.Fatal("it is not known that the other end has reset the connection")
+		}
+	}
+	if err := c.SetWriteDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	var op *net.OpError
+	for range 2 { // the first call may be told of the reset
+		n, err := WriteBuffers(c, pieces[:1])
+		if n != 0 || !errors.As(err, &op) || op.Op != "write" {
+			t.Errorf("%d octets to a connection that was reset, %v", n, err)
+		}
+	}
+	c.Close()
+	if n, err := WriteBuffers(c, pieces); n != 0 || !errors.Is(err, net.ErrClosed) || !Closed(c) {
+		t.Errorf("%d octets after close, %v", n, err)
+	}
+}
+
+// TestClosed: an end that has closed its side is noticed although something is left to be
+// read, over TLS, too; of a connection without a socket nothing is known.
+func TestClosed(t *testing.T) {
+	c, peer := quietPair(t)
+	if _, err := peer.Write([]byte("last words")); err != nil {
+		t.Fatal(err)
+	}
+	if err := peer.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); !Closed(tls.Client(c, &tls.Config{})); time.Sleep(time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			t.Fatal("not noticed")
+		}
+	}
+	if got, err := io.ReadAll(c); string(got) != "last words" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	a, b := net.Pipe()
+	b.Close()
+	if Closed(Conn(a)) {
+		t.Error("closed, as if it were known")
 	}
 }
