@@ -45,8 +45,6 @@ func OSFS() FS { return osFS{} }
 
 type osFS struct{}
 
-type osFile struct{ *os.File }
-
 func (f osFile) Size() (int64, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -55,14 +53,12 @@ func (f osFile) Size() (int64, error) {
 	return st.Size(), nil
 }
 
-func (f osFile) Sync() error { return syncFile(f.File) }
-
 func (osFS) OpenFile(name string, flag int) (File, error) {
 	f, err := os.OpenFile(name, flag, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	return osFile{f}, nil
+	return newFile(f), nil
 }
 
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }

@@ -1,20 +1,81 @@
 package commitlog
 
 import (
+	"io"
 	"os"
+	"runtime"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// syncFile leaves out the modification time, which nothing here reads; the size is written.
-func syncFile(f *os.File) error {
+// osFile is a file of the operating system.
+//
+// The runtime takes every system call for one that may block. Where all was idle, each wakes its monitor, which then
+// looks every 20 microseconds whether it does: a sixth of the time it takes to serve small requests. A file system in memory
+// never makes a writer wait for a device, so the runtime need not hear of writes and syncs there.
+type osFile struct {
+	*os.File
+	memory bool
+}
+
+// mostQuiet is how much is written without the runtime's knowledge at a time: nothing else runs on that CPU meanwhile.
+const mostQuiet = 128 << 10
+
+func newFile(f *os.File) osFile {
+	var st unix.Statfs_t
 	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if err != unix.EINTR {
-			if err != nil {
-				return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
-			}
-			return nil
+		switch err := unix.Fstatfs(int(f.Fd()), &st); err {
+		case unix.EINTR:
+			continue
+		case nil:
+			kind := uint32(st.Type)
+			return osFile{f, kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC}
 		}
+		return osFile{f, false}
+	}
+}
+
+func (f osFile) WriteAt(b []byte, at int64) (n int, err error) {
+	if !f.memory || at < 0 {
+		return f.File.WriteAt(b, at)
+	}
+	for fd := f.Fd(); n < len(b); {
+		part := unix.Iovec{Base: &b[n]}
+		part.SetLen(min(len(b)-n, mostQuiet))
+		pos := at + int64(n)
+		done, _, errno := syscall.RawSyscall6(unix.SYS_PWRITEV, fd, uintptr(unsafe.Pointer(&part)), 1, uintptr(pos), uintptr(pos>>32), 0)
+		switch {
+		case errno == unix.EINTR:
+		case errno != 0:
+			return n, &os.PathError{Op: "write", Path: f.Name(), Err: errno}
+		case done == 0:
+			return n, &os.PathError{Op: "write", Path: f.Name(), Err: io.ErrShortWrite}
+		default:
+			n += int(done)
+		}
+	}
+	runtime.KeepAlive(f.File)
+	return n, nil
+}
+
+// Sync leaves out the modification time, which nothing here reads; the size is written.
+func (f osFile) Sync() error {
+	for fd := f.Fd(); ; {
+		var errno syscall.Errno
+		if f.memory {
+			_, _, errno = syscall.RawSyscall(unix.SYS_FDATASYNC, fd, 0, 0)
+		} else {
+			_, _, errno = syscall.Syscall(unix.SYS_FDATASYNC, fd, 0, 0)
+		}
+		if errno == unix.EINTR {
+			continue
+		}
+		runtime.KeepAlive(f.File)
+		if errno != 0 {
+			return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: errno}
+		}
+		return nil
 	}
 }
