@@ -25,11 +25,13 @@ const (
 
 // conn is one client's connection: a reader that serves requests one after the other, and a writer that sends answers in
 // the order of the requests, each when it is ready. Requests go on being read and served while the answers to earlier ones
-// wait, for the disk or for group members, until MaxQueued of them do.
+// wait, for the disk or for group members, until MaxQueued of them do. An answer that is ready at once, with none before it,
+// the reader sends by itself: to wake the writer takes longer.
 type conn struct {
 	b   *Broker
 	nc  net.Conn
 	raw syscall.RawConn // for sendfile; nil where there is none
+	try tryWriter       // nil where there is none
 
 	queue chan *request // reader to writer, in order
 	quiet chan struct{} // closed when the reader is done: nothing that only waits needs to wait any more
@@ -41,6 +43,8 @@ type conn struct {
 	mutedUntil atomic.Int64 // no request is read before, in nanoseconds since 1970
 
 	paid chan struct{} // to the reader, when the writer has written some
+
+	turn sync.Mutex // held by whoever writes to nc: the writer but while it waits for a request, or the reader
 
 	// What the reader has for itself.
 	in       *bufio.Reader
@@ -79,6 +83,7 @@ func newConn(b *Broker, nc net.Conn, l *listener) *conn {
 			c.raw = raw
 		}
 	}
+	c.try, _ = nc.(tryWriter)
 	return c
 }
 
@@ -164,12 +169,56 @@ func (c *conn) readAll() error {
 			continue
 		}
 		c.waiting.Add(1)
+		if done, err := c.answerNow(rq); err != nil {
+			return err
+		} else if done {
+			continue
+		}
 		select {
 		case c.queue <- rq:
 		case <-c.dead:
 			return net.ErrClosed
 		}
 	}
+}
+
+// tryWriter writes what can be written at once.
+type tryWriter interface {
+	TryWrite(b []byte) (n int, err error)
+}
+
+// answerNow has the reader send an answer, if it is ready, no other is owed and the socket takes it at once. If not, or with
+// more requests read already, whose answers may leave together, it is the writer's, from where the reader has come.
+func (c *conn) answerNow(rq *request) (done bool, err error) {
+	select {
+	case <-rq.ready:
+	default:
+		return false, nil
+	}
+	if c.try == nil || rq.send != nil || c.in.Buffered() > 0 || c.waiting.Load() > 1 || !c.turn.TryLock() {
+		return false, nil
+	}
+	defer c.turn.Unlock()
+	n, err := c.try.TryWrite(rq.answer)
+	c.b.counters.bytesOut.Add(uint64(n))
+	if err != nil {
+		return false, err
+	}
+	if n < len(rq.answer) {
+		rq.sent = n
+		return false, nil
+	}
+	c.owed.Add(-int64(n))
+	c.b.buffers.put(rq.answer)
+	rq.answer = nil
+	c.answered(rq)
+	return true, nil
+}
+
+// answered counts a request off.
+func (c *conn) answered(rq *request) {
+	c.waiting.Add(-1)
+	c.b.counters.requestTime[rq.api.key].Add(int64(time.Since(rq.at)))
 }
 
 // serveNext reads a frame of so many bytes, the next, and serves it; or serves it while it reads it.
@@ -353,6 +402,8 @@ func (c *conn) serve(cur cursor) (rq *request, err error) {
 
 // write is the writer. It closes the connection when it ends.
 func (c *conn) write() {
+	c.turn.Lock()
+	defer c.turn.Unlock()
 	for rq := c.next(); rq != nil; rq = c.next() {
 		if err := c.answer(rq); err != nil {
 			c.errOut = err
@@ -361,8 +412,7 @@ func (c *conn) write() {
 			}
 			break
 		}
-		c.waiting.Add(-1)
-		c.b.counters.requestTime[rq.api.key].Add(int64(time.Since(rq.at)))
+		c.answered(rq)
 	}
 	if c.errOut == nil {
 		_ = c.flush()
@@ -387,7 +437,10 @@ func (c *conn) next() *request {
 	if c.errOut = c.flush(); c.errOut != nil {
 		return nil
 	}
-	return <-c.queue
+	c.turn.Unlock()
+	rq := <-c.queue
+	c.turn.Lock()
+	return rq
 }
 
 // answer waits for a request's answer and sends it. Small ones are gathered.
@@ -409,10 +462,10 @@ func (c *conn) answer(rq *request) (err error) {
 			default:
 			}
 		}
-		if len(c.out)+len(rq.answer) <= coalesce {
-			c.out = append(c.out, rq.answer...)
+		if rest := rq.answer[rq.sent:]; len(c.out)+len(rest) <= coalesce {
+			c.out = append(c.out, rest...)
 		} else if err = c.flush(); err == nil {
-			err = c.writeAll(rq.answer)
+			err = c.writeAll(rest)
 		}
 		c.b.buffers.put(rq.answer)
 		rq.answer = nil

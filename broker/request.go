@@ -21,6 +21,7 @@ type request struct {
 
 	ready  chan struct{} // closed when one of the following is set
 	answer []byte        // whole frame
+	sent   int           // of it, by the reader
 	send   func() error  // writes the answer to the connection by itself, on the connection's writer
 	silent bool          // no answer at all (acks=0); set before the handler returns
 }

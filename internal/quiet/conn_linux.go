@@ -14,7 +14,8 @@ type conn struct {
 	net.Conn
 	raw           syscall.RawConn
 	reads, writes call
-	gathers       gather // under the lock of writes
+	gathers       gather                            // under the lock of writes
+	atOnce        func(func(fd uintptr) bool) error // has a write made, and does not wait
 }
 
 // call is one direction of a connection.
@@ -43,6 +44,8 @@ func Conn(nc net.Conn) net.Conn {
 	c.reads.once = func(fd uintptr) bool { return c.reads.try(syscall.SYS_READ, fd) }
 	c.writes.once = func(fd uintptr) bool { return c.writes.try(syscall.SYS_WRITE, fd) }
 	c.gathers.once = c.gathers.try
+	write := func(fd uintptr) { c.writes.try(syscall.SYS_WRITE, fd) }
+	c.atOnce = func(func(fd uintptr) bool) error { return raw.Control(write) }
 	return c
 }
 
@@ -106,6 +109,21 @@ func (c *conn) Write(b []byte) (n int, err error) {
 			err = c.failed("write", c.writes.err)
 		}
 		n += done
+	}
+	return n, err
+}
+
+// TryWrite writes what the socket takes at once, which may be nothing. It takes no notice of deadlines, and must not be called
+// beside Write.
+func (c *conn) TryWrite(b []byte) (n int, err error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	c.writes.mu.Lock()
+	defer c.writes.mu.Unlock()
+	n, err = c.writes.do(c.atOnce, b)
+	if err == nil && c.writes.err != 0 && c.writes.err != syscall.EAGAIN {
+		err = c.failed("write", c.writes.err)
 	}
 	return n, err
 }

@@ -219,3 +219,34 @@ func TestClosed(t *testing.T) {
 		t.Error("closed, as if it were known")
 	}
 }
+
+func TestTryWrite(t *testing.T) {
+	c, peer := quietPair(t)
+	// A deadline that has passed is the next Write's.
+	if err := c.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	block := bytes.Repeat([]byte("x"), 64<<10)
+	sent := 0
+	for {
+		n, err := c.TryWrite(block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sent += n; n == 0 {
+			break // the buffers of both ends are full
+		}
+	}
+	if sent == 0 {
+		t.Fatal("nothing could be written")
+	}
+	if n, err := io.CopyN(io.Discard, peer, int64(sent)); err != nil {
+		t.Errorf("of %d octets written %d arrived: %v", sent, n, err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.TryWrite(block); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("write after close: %v", err)
+	}
+}
