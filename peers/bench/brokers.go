@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,42 +20,47 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sys/unix"
 )
 
 // brokerProcess is a broker that runs, and a client to administer it.
 type brokerProcess struct {
 	name    string
+	label   string // of its logs
 	address string
+	command []string
 	process *process
+	started time.Duration // from its start until it answered
 	client  *kgo.Client
 	admin   *kadm.Client
 	data    string
 	topics  int
 }
 
-// startOwn starts our broker with its data in memory.
-func (b *bench) startOwn(ctx context.Context, durability string) (*brokerProcess, error) {
+// startOwn starts our broker with new data below a folder.
+func (b *bench) startOwn(ctx context.Context, below, durability string) (*brokerProcess, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.MkdirTemp(b.data, "tributary-bench-")
+	data, err := os.MkdirTemp(below, "tributary-bench-")
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.start("broker", nil, b.tributary, "broker", "--listen", address(port), "--data", data, "--durability", durability,
-		"--http", "off", "--log-level", "warn", "--file-delete-delay", "100ms")
-	if err != nil {
-		_ = os.RemoveAll(data)
-		return nil, err
+	k := &brokerProcess{
+		name: "tributary, " + durability, address: address(port), data: data, label: "broker",
+		command: []string{
+			b.tributary, "broker", "--listen", address(port), "--data", data, "--durability", durability,
+			"--http", "off", "--log-level", "warn", "--file-delete-delay", "100ms",
+		},
 	}
-	return newBrokerProcess(ctx, "tributary, "+durability, address(port), data, p)
+	return k, k.start(ctx, b)
 }
 
-// startApache starts Apache Kafka with its data in memory, one node with its own
+// startApache starts Apache Kafka with new data below a folder, one node with its own
 // defaults for flushing: none. Its garbage collector is the one it is shipped with.
-func (b *bench) startApache(ctx context.Context, libs string) (*brokerProcess, error) {
+func (b *bench) startApache(ctx context.Context, below, libs string) (*brokerProcess, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -62,11 +69,11 @@ func (b *bench) startApache(ctx context.Context, libs string) (*brokerProcess, e
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.MkdirTemp(b.data, "tributary-bench-")
+	data, err := os.MkdirTemp(below, "tributary-bench-")
 	if err != nil {
 		return nil, err
 	}
-	properties := filepath.Join(b.dir, "kafka.properties")
+	properties := filepath.Join(b.dir, filepath.Base(data)+".properties")
 	logging := filepath.Join(b.dir, "log4j2.properties")
 	err = errors.Join(
 		os.WriteFile(logging, []byte("status = error\nappender.c.type = Console\nappender.c.name = c\nappender.c.layout.type = PatternLayout\n"+
@@ -98,39 +105,74 @@ log.segment.delete.delay.ms=100
 	if out, err := exec.CommandContext(ctx, "java", java("kafka.tools.StorageTool", "format", "-t", string(bytes.TrimSpace(id)), "-c", properties)...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("kafka.tools.StorageTool format: %w\n%s", err, out)
 	}
-	p, err := b.start("kafka", nil, "java", java("kafka.Kafka", properties)...)
-	if err != nil {
-		_ = os.RemoveAll(data)
-		return nil, err
+	k := &brokerProcess{
+		name: "Apache Kafka", address: address(port), data: data, label: "kafka",
+		command: append([]string{"java"}, java("kafka.Kafka", properties)...),
 	}
-	return newBrokerProcess(ctx, "Apache Kafka", address(port), data, p)
+	return k, k.start(ctx, b)
 }
 
-func newBrokerProcess(ctx context.Context, name, address, data string, p *process) (*brokerProcess, error) {
-	k := &brokerProcess{name: name, address: address, process: p, data: data}
-	err := await(ctx, p, time.Minute, "accept connections", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	if err == nil {
-		k.client, err = kgo.NewClient(kgo.SeedBrokers(address))
+// start starts the broker, on the data that is there, and waits until it answers.
+func (k *brokerProcess) start(ctx context.Context, b *bench) (err error) {
+	began := time.Now()
+	if k.process, err = b.start(k.label, nil, k.command[0], k.command[1:]...); err != nil {
+		_ = os.RemoveAll(k.data)
+		return err
+	}
+	if err = k.answers(ctx, 2*time.Minute); err == nil {
+		k.started = time.Since(began)
+		k.client, err = kgo.NewClient(kgo.SeedBrokers(k.address))
 	}
 	if err != nil {
 		k.close()
-		return nil, err
+		return err
 	}
 	k.admin = kadm.NewClient(k.client)
-	return k, nil
+	return nil
+}
+
+// answers waits until the broker answers a request, whichever.
+func (k *brokerProcess) answers(ctx context.Context, limit time.Duration) error {
+	request := kmsg.NewRequestFormatter().AppendRequest(nil, kmsg.NewPtrApiVersionsRequest(), 1)
+	for deadline := time.Now().Add(limit); ; {
+		if c, err := net.Dial("tcp", k.address); err == nil {
+			_ = c.SetDeadline(deadline)
+			if _, err = c.Write(request); err == nil {
+				_, err = io.ReadFull(c, make([]byte, 8))
+			}
+			c.Close()
+			if err == nil {
+				return nil
+			}
+		}
+		if err := k.process.failed(); err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s does not answer within %s", k.name, limit)
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// stop ends the broker in order, or kills it; its data stays.
+func (k *brokerProcess) stop(kill bool) {
+	if k.client != nil {
+		k.client.Close()
+		k.client, k.admin = nil, nil
+	}
+	if kill {
+		_ = k.process.cmd.Process.Kill()
+		<-k.process.done
+		return
+	}
+	k.process.stop()
 }
 
 func (k *brokerProcess) close() {
-	if k.client != nil {
-		k.client.Close()
-	}
-	k.process.stop()
+	k.stop(false)
 	_ = os.RemoveAll(k.data)
 }
 
@@ -262,6 +304,9 @@ type shape struct {
 	share  float64
 }
 
+// path is its name among those that can be asked for.
+func (s *shape) path() string { return "broker " + strings.ReplaceAll(s.name, " ", "") }
+
 var shapes = []shape{
 	{"1 KB records in 1 MB batches", 1000, 1_000_000, 1},
 	{"1 KB records in 16 KB batches", 1000, 16 << 10, 0.6},
@@ -271,7 +316,8 @@ var shapes = []shape{
 
 // The bars for brokers.
 const (
-	brokerRatio    = 2
+	brokerRatio    = 4    // times Kafka's work for a CPU second, producing
+	consumeRatio   = 1.25 // times a bare sendfile loop's CPU time, consuming
 	brokerResident = 64e6
 )
 
@@ -279,16 +325,40 @@ const brokerPartitions = 6
 
 // brokerResult is what producing and consuming came to.
 type brokerResult struct {
-	bytes            float64
+	records          int64
+	bytes            float64 // of their values
 	produce, consume usage
+	floor            usage         // of a bare server of the same files
 	took             time.Duration // of producing
 }
 
 // brokers compares our broker with Apache Kafka.
 func (b *bench) brokers(ctx context.Context) error {
+	paths := []string{latencyPath, startPath, recoveryPath, residentPath}
+	for _, s := range shapes {
+		paths = append(paths, s.path())
+	}
+	if !slices.ContainsFunc(paths, b.wanted) {
+		return nil
+	}
+	libs, err := kafkaLibs(ctx)
+	if err != nil {
+		fmt.Printf("Apache Kafka is left out: %v\n", err)
+	}
+	if err := b.throughput(ctx, libs); err != nil {
+		return err
+	}
+	if err := b.latency(ctx, libs); err != nil {
+		return err
+	}
+	return b.starts(ctx, libs)
+}
+
+// throughput compares what producing and consuming cost, data in memory.
+func (b *bench) throughput(ctx context.Context, libs string) error {
 	var wanted []shape
 	for i, s := range shapes {
-		if b.wanted("broker "+strings.ReplaceAll(s.name, " ", "")) && (!b.quick || i < 2 || len(b.only) > 0) {
+		if b.wanted(s.path()) && (!b.quick || i < 2 || len(b.only) > 0) {
 			wanted = append(wanted, s)
 		}
 	}
@@ -302,16 +372,14 @@ func (b *bench) brokers(ctx context.Context) error {
 		}
 	}()
 	for _, durability := range []string{"fsync", "page-cache"} {
-		k, err := b.startOwn(ctx, durability)
+		k, err := b.startOwn(ctx, b.data, durability)
 		if err != nil {
 			return err
 		}
 		peers = append(peers, k)
 	}
-	if libs, err := kafkaLibs(ctx); err != nil {
-		fmt.Printf("Apache Kafka is left out: %v\n", err)
-	} else {
-		k, err := b.startApache(ctx, libs)
+	if libs != "" {
+		k, err := b.startApache(ctx, b.data, libs)
 		if err != nil {
 			return err
 		}
@@ -323,7 +391,7 @@ func (b *bench) brokers(ctx context.Context) error {
 	// The compiler of a virtual machine wants to have seen its work.
 	for _, k := range peers {
 		for _, s := range wanted {
-			if _, err := b.produceAndConsume(ctx, k, s, 0.2e9); err != nil {
+			if _, err := b.produceAndConsume(ctx, k, s, 0.2e9, false); err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}
 		}
@@ -343,7 +411,7 @@ func (b *bench) brokers(ctx context.Context) error {
 				bare = append(bare, cpu.Seconds()/size*1e9)
 				i := (round + turn) % len(peers)
 				k := peers[i]
-				r, err := b.produceAndConsume(ctx, k, s, size)
+				r, err := b.produceAndConsume(ctx, k, s, size, k.own())
 				if err != nil {
 					return fmt.Errorf("%s to %s: %w", s.name, k.name, err)
 				}
@@ -354,7 +422,7 @@ func (b *bench) brokers(ctx context.Context) error {
 		b.reportBroker(s, peers, results, spreadOf(bare))
 	}
 	for i, k := range peers {
-		if strings.HasPrefix(k.name, "tributary") {
+		if k.own() {
 			b.bars = append(b.bars, bar{k.name + ": peak MB resident", spreadOf(peak[i]).max / 1e6, brokerResident / 1e6, true})
 		}
 	}
@@ -382,16 +450,32 @@ func kafkaLibs(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// produceAndConsume writes so many bytes to a new topic and reads them back.
-func (b *bench) produceAndConsume(ctx context.Context, k *brokerProcess, s shape, size float64) (brokerResult, error) {
-	var res brokerResult
+// produceAndConsume writes so many bytes to a new topic and reads them back; with floor
+// from a bare server of the same files, too.
+func (b *bench) produceAndConsume(ctx context.Context, k *brokerProcess, s shape, size float64, floor bool) (brokerResult, error) {
 	topic, err := k.newTopic(ctx, brokerPartitions, nil)
 	if err != nil {
-		return res, err
+		return brokerResult{}, err
 	}
 	defer k.deleteTopic(topic)
 	k.process.resetPeak()
+	res, err := k.produce(ctx, topic, s, size)
+	if err != nil {
+		return res, err
+	}
+	if res.consume, err = k.consume(ctx, topic, res.records); err != nil {
+		return res, err
+	}
+	if floor {
+		if res.floor, err = b.sendFiles(ctx, filepath.Join(k.data, topic+"-*", "*.log")); err != nil {
+			return res, err
+		}
+	}
+	return res, k.process.failed()
+}
 
+// produce writes so many bytes to a topic.
+func (k *brokerProcess) produce(ctx context.Context, topic string, s shape, size float64) (res brokerResult, err error) {
 	producer, err := kgo.NewClient(kgo.SeedBrokers(k.address), kgo.DefaultProduceTopic(topic), kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchMaxBytes(s.batch), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(5*time.Millisecond),
 		kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.MaxBufferedRecords(1<<20), kgo.MaxBufferedBytes(64<<20))
@@ -433,27 +517,36 @@ func (b *bench) produceAndConsume(ctx context.Context, k *brokerProcess, s shape
 		return res, fmt.Errorf("%d of %d records refused: %w", refused.Load(), n, *first.Load())
 	}
 	res.produce = k.process.usage().since(before)
-	res.bytes = float64(acked.Load()) * float64(s.record)
-	producer.Close()
+	res.records = acked.Load()
+	res.bytes = float64(res.records) * float64(s.record)
+	return res, nil
+}
 
+// What a fetch asks for at most.
+const (
+	fetchBytes          = 16 << 20
+	fetchPartitionBytes = 1 << 20
+)
+
+// consume reads so many records from a topic's beginning.
+func (k *brokerProcess) consume(ctx context.Context, topic string, records int64) (usage, error) {
 	consumer, err := kgo.NewClient(kgo.SeedBrokers(k.address), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(1<<20))
+		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(fetchPartitionBytes))
 	if err != nil {
-		return res, err
+		return usage{}, err
 	}
 	defer consumer.Close()
-	before = k.process.usage()
+	before := k.process.usage()
 	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	for seen := int64(0); seen < n; {
+	for seen := int64(0); seen < records; {
 		f := consumer.PollFetches(limited)
 		if err := f.Err(); err != nil {
-			return res, fmt.Errorf("consume, %d of %d records seen: %w", seen, n, err)
+			return usage{}, fmt.Errorf("consume, %d of %d records seen: %w", seen, records, err)
 		}
 		seen += int64(f.NumRecords())
 	}
-	res.consume = k.process.usage().since(before)
-	return res, k.process.failed()
+	return k.process.usage().since(before), nil
 }
 
 // reportBroker prints what came of a shape.
@@ -468,9 +561,18 @@ func (b *bench) reportBroker(s shape, peers []*brokerProcess, results [][]broker
 			consume[i] = append(consume[i], r.consume.cpu.Seconds()/r.bytes*1e9)
 		}
 	}
+	var floors []float64
 	last := len(peers) - 1
-	apache := strings.HasPrefix(peers[last].name, "Apache")
+	apache := !peers[last].own()
 	for i, k := range peers {
+		var floor []float64
+		for _, r := range results[i] {
+			floor = append(floor, r.floor.cpu.Seconds()/r.bytes*1e9)
+		}
+		if k.own() {
+			b.bars = append(b.bars, bar{s.name + ", " + k.name + ": consumed, CPU time by that of a bare sendfile loop", over(consume[i], floor).median, consumeRatio, true})
+			floors = append(floors, floor...)
+		}
 		var peak []float64
 		for _, r := range results[i] {
 			peak = append(peak, float64(max(r.produce.peak, r.consume.peak))/1e6)
@@ -483,6 +585,9 @@ func (b *bench) reportBroker(s shape, peers []*brokerProcess, results [][]broker
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%.0f\t%s\t%s\n", k.name, spreadOf(produce[i]), spreadOf(consume[i]), spreadOf(peak).max, more, read)
 	}
-	fmt.Fprintf(t, "  writing a file\t%s\n", bare)
+	fmt.Fprintf(t, "  writing a file; sendfile\t%s\t%s\n", bare, spreadOf(floors))
 	t.Flush()
 }
+
+// own tells our broker.
+func (k *brokerProcess) own() bool { return k.label == "broker" }

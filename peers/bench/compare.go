@@ -134,7 +134,7 @@ func (b *bench) collectors(ctx context.Context) error {
 		}
 		if p.output.kafka() && kafka == nil {
 			var err error
-			if kafka, err = b.startOwn(ctx, "page-cache"); err != nil {
+			if kafka, err = b.startOwn(ctx, b.data, "page-cache"); err != nil {
 				return err
 			}
 		}

@@ -30,17 +30,23 @@ type options struct {
 	kflow     string
 	gigabytes float64
 	data      string
+	disk      string
+	requests  float64
+	log       float64
+	tail      float64
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == floorCommand {
-		if err := runFloor(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
+	part := run
+	if len(os.Args) == 3 {
+		switch arg := os.Args[2]; os.Args[1] {
+		case floorCommand:
+			part = func() error { return runFloor(arg) }
+		case sendfileCommand:
+			part = func() error { return serveFiles(arg) }
 		}
-		return
 	}
-	if err := run(); err != nil {
+	if err := part(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -60,6 +66,10 @@ func run() error {
 	fs.StringVar(&o.kflow, "kflow", "", "KFlow's jar, or the folder of jars of a distribution (default: KFlow is left out)")
 	fs.Float64Var(&o.gigabytes, "gigabytes", 0.5, "how much a turn produces to a broker, in 10^9 bytes")
 	fs.StringVar(&o.data, "data", "/dev/shm", "where brokers and spools keep their data: a file system in memory")
+	fs.StringVar(&o.disk, "disk", os.TempDir(), "where brokers keep it while their latency and their start are measured: a file system on a disk")
+	fs.Float64Var(&o.requests, "latency-seconds", 10, "how long a turn sends single records")
+	fs.Float64Var(&o.log, "log-gigabytes", 2, "how much a broker holds that is started, in 10^9 bytes; its resident memory is measured with it")
+	fs.Float64Var(&o.tail, "tail-gigabytes", 1, "how much a broker has written to one partition that is killed, in 10^9 bytes")
 	fs.Usage = func() {
 		fmt.Fprintf(os.Stderr, "Usage: go run ./bench [collectors|brokers] [flags]\n\n%s", fs.FlagUsages())
 	}
@@ -78,9 +88,13 @@ func run() error {
 	if o.quick {
 		o.rounds, o.seconds = 1, 1
 		o.gigabytes = min(o.gigabytes, 0.3)
+		o.requests, o.log, o.tail = min(o.requests, 3), min(o.log, 0.5), min(o.tail, 0.5)
 	}
 	if o.rounds < 1 || o.rounds > 100 || o.seconds < 0.2 || o.seconds > 120 || o.gigabytes < 0.01 || o.gigabytes > 4 {
 		return errors.New("allowed are 1 to 100 rounds of 0.2 to 120 seconds, and 0.01 to 4 gigabytes")
+	}
+	if o.requests < 1 || o.requests > 600 || o.log < 0.1 || o.log > 100 || o.tail < 0.1 || o.tail > 1 {
+		return errors.New("allowed are 1 to 600 seconds of single records, a log of 0.1 to 100 gigabytes and a tail of 0.1 to 1")
 	}
 
 	// The kernel ends a child when the thread that started it ends. This

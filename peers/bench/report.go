@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"text/tabwriter"
@@ -17,6 +18,12 @@ func spreadOf(values []float64) spread {
 		return spread{}
 	}
 	return spread{v[0], (v[(n-1)/2] + v[n/2]) / 2, v[n-1]}
+}
+
+// quantile is the least value that a part q of the values, from 0 to 1, does not exceed.
+func quantile(values []float64, q float64) float64 {
+	v := slices.Sorted(slices.Values(values))
+	return v[min(max(int(math.Ceil(q*float64(len(v))))-1, 0), len(v)-1)]
 }
 
 // over forms ratios round by round.
