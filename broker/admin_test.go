@@ -250,7 +250,7 @@ func TestBrokerConfigs(t *testing.T) {
 		if c := one["message.max.bytes"]; c.MaybeValue() != "2000" || c.Source != kmsg.ConfigSourceDynamicDefaultBrokerConfig {
 			t.Errorf("of the broker: %+v", c)
 		}
-		if c := one["log.segment.bytes"]; c.MaybeValue() != "1073741824" || c.Source != kmsg.ConfigSourceStaticBrokerConfig {
+		if c := one["log.segment.bytes"]; c.MaybeValue() != "1073741824" || c.Source != kmsg.ConfigSourceDefaultConfig {
 			t.Errorf("of the broker: %+v", c)
 		}
 		if len(all) != 2 || all["log.retention.ms"].Value == nil || *all["log.retention.ms"].Value != "1000000" {
@@ -282,7 +282,7 @@ func TestBrokerConfigs(t *testing.T) {
 	if err := alter(kadm.DeleteConfig, "message.max.bytes", ""); err != nil {
 		t.Error(err)
 	}
-	if c := describe(1)["message.max.bytes"]; c.MaybeValue() != "1048588" || c.Source != kmsg.ConfigSourceStaticBrokerConfig {
+	if c := describe(1)["message.max.bytes"]; c.MaybeValue() != "1048588" || c.Source != kmsg.ConfigSourceDefaultConfig {
 		t.Errorf("taken out: %+v", c)
 	}
 	if err := alter(kadm.SetConfig, "message.max.bytes", "2000"); err != nil {

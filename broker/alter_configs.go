@@ -52,6 +52,8 @@ func (rq *request) alterConfigs(typ kmsg.ConfigResourceType, name string, edit f
 			return err
 		}
 		return b.live.edit(level, edit, validateOnly, b.topics.reconfigure)
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return b.groupConfigs.edit(name, edit, validateOnly)
 	}
 	return refusef(codeInvalidRequest, "resources of type %d have no configs here", typ)
 }

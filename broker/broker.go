@@ -20,14 +20,15 @@ type Broker struct {
 	apis [maxAPIKey + 1]*api
 	self []int32 // the node id, as a list of replicas
 
-	dir         *commitlog.Dir
-	topics      *topics
-	groups      *groups
-	txns        *txns
-	fetches     *fetchSessions
-	producerIDs producerIDs
-	buffers     *buffers
-	counters    counters
+	dir          *commitlog.Dir
+	topics       *topics
+	groups       *groups
+	groupConfigs *groupConfigs
+	txns         *txns
+	fetches      *fetchSessions
+	producerIDs  producerIDs
+	buffers      *buffers
+	counters     counters
 
 	live  *liveConfig
 	users *users
@@ -136,6 +137,9 @@ func (b *Broker) open() error {
 		return err
 	}
 	if b.acls, err = openACLs(&b.cfg, meta); err != nil {
+		return err
+	}
+	if b.groupConfigs, err = openGroupConfigs(&b.cfg, meta); err != nil {
 		return err
 	}
 	if b.groups, err = openGroups(b); err != nil {

@@ -116,8 +116,9 @@ const (
 
 // liveConfig is the configuration with what has been changed over what the broker was started with.
 type liveConfig struct {
-	base *Config
-	meta *metadataFile
+	base     *Config
+	defaults Config
+	meta     *metadataFile
 
 	change sync.Mutex
 	set    atomic.Pointer[map[string]map[string]string] // by forAll and forOne
@@ -126,7 +127,7 @@ type liveConfig struct {
 
 // openLiveConfig reads what has been changed. A change that does not go with the options of this start is left out.
 func openLiveConfig(base *Config, meta *metadataFile) (*liveConfig, error) {
-	lc := &liveConfig{base: base, meta: meta}
+	lc := &liveConfig{base: base, defaults: DefaultConfig(), meta: meta}
 	set := map[string]map[string]string{forAll: {}, forOne: {}}
 	err := meta.each(kindConfig, func(level string, raw json.RawMessage) error {
 		var configs map[string]string
@@ -214,26 +215,50 @@ func (b *Broker) levelOf(name string) (string, error) {
 }
 
 // describeDynamic describes one config that can be changed, as a level sees it; false when the level has nothing to tell.
-func (lc *liveConfig) describeDynamic(k *brokerConfig, level string) (e kmsg.DescribeConfigsResponseResourceConfig, ok bool) {
-	e = kmsg.NewDescribeConfigsResponseResourceConfig()
-	e.Name, e.ConfigType, e.Documentation = k.name, k.typ, &k.doc
-	add := func(source kmsg.ConfigSource, v string) {
-		if e.Value == nil {
-			e.Value, e.Source = &v, source
-		}
-		s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
-		s.Name, s.Value, s.Source = k.name, &v, source
-		e.ConfigSynonyms = append(e.ConfigSynonyms, s)
-	}
-	set := *lc.set.Load()
-	if v, ok := set[forOne][k.name]; ok && level == forOne {
-		add(kmsg.ConfigSourceDynamicBrokerConfig, v)
-	}
-	if v, ok := set[forAll][k.name]; ok {
-		add(kmsg.ConfigSourceDynamicDefaultBrokerConfig, v)
-	}
-	if level == forOne {
-		add(kmsg.ConfigSourceStaticBrokerConfig, k.standard(lc.base))
-	}
+func (lc *liveConfig) describeDynamic(k *brokerConfig, level string) (kmsg.DescribeConfigsResponseResourceConfig, bool) {
+	e := describeConfig(&k.configKey, lc.behind(k.name, k.standard, level))
 	return e, e.Value != nil
+}
+
+// describeConfig describes a config by the values that stand behind it, the first of which counts.
+func describeConfig(k *configKey, behind []configSynonym) kmsg.DescribeConfigsResponseResourceConfig {
+	e := kmsg.NewDescribeConfigsResponseResourceConfig()
+	e.Name, e.ConfigType, e.Documentation = k.name, k.typ, &k.doc
+	e.Source, e.ConfigSynonyms = kmsg.ConfigSourceDefaultConfig, behind
+	if len(behind) > 0 {
+		e.Value, e.Source = behind[0].Value, behind[0].Source
+	}
+	e.IsDefault = e.Source == kmsg.ConfigSourceDefaultConfig
+	return e
+}
+
+// configSynonym is a value that stands behind a config.
+type configSynonym = kmsg.DescribeConfigsResponseResourceConfigConfigSynonym
+
+func synonym(name, value string, source kmsg.ConfigSource) configSynonym {
+	s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+	s.Name, s.Value, s.Source = name, &value, source
+	return s
+}
+
+// behind lists what the broker has for one of its configs as a level sees it: what was changed for one and for all, what the
+// broker was started with, and the default.
+func (lc *liveConfig) behind(name string, standard func(*Config) string, level string) []configSynonym {
+	var out []configSynonym
+	set := *lc.set.Load()
+	if v, ok := set[forOne][name]; ok && level == forOne {
+		out = append(out, synonym(name, v, kmsg.ConfigSourceDynamicBrokerConfig))
+	}
+	if v, ok := set[forAll][name]; ok {
+		out = append(out, synonym(name, v, kmsg.ConfigSourceDynamicDefaultBrokerConfig))
+	}
+	if level == forAll {
+		return out
+	}
+	if base, usual := standard(lc.base), standard(&lc.defaults); base != usual {
+		out = append(out, synonym(name, base, kmsg.ConfigSourceStaticBrokerConfig), synonym(name, usual, kmsg.ConfigSourceDefaultConfig))
+	} else {
+		out = append(out, synonym(name, usual, kmsg.ConfigSourceDefaultConfig))
+	}
+	return out
 }

@@ -324,7 +324,7 @@ func (m *consumerMember) stopTime() {
 
 // consumerAlive notes a sign of life.
 func (g *group) consumerAlive(m *consumerMember) {
-	session := g.gs.b.cfg.GroupConsumerSessionTimeout
+	session := g.gs.b.groupConfigs.session(g.id)
 	if m.classic != nil {
 		session = m.classic.session
 	}

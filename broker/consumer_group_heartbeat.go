@@ -179,7 +179,7 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 	records = append(records, g.advance(m, owned, changed, isNew)...)
 
 	resp.MemberID, resp.MemberEpoch = &m.id, m.epoch
-	resp.HeartbeatIntervalMillis = int32(g.gs.b.cfg.GroupConsumerHeartbeatInterval.Milliseconds())
+	resp.HeartbeatIntervalMillis = int32(g.gs.b.groupConfigs.heartbeat(g.id).Milliseconds())
 	full := req.RebalanceTimeoutMillis != -1 && (req.SubscribedTopicNames != nil || req.SubscribedTopicRegex != nil) && owned != nil
 	if req.MemberEpoch == 0 || full || !before.equal(m.assigned) {
 		resp.Assignment = new(kmsg.ConsumerGroupHeartbeatResponseAssignment)

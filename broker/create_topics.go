@@ -47,7 +47,7 @@ func serveCreateTopics(rq *request, m kmsg.Request) error {
 			continue
 		}
 		rt.NumPartitions, rt.ReplicationFactor = partitionsOf(q, b.cfg.DefaultPartitions), 1
-		for _, e := range describeTopicConfigs(b.live.config.Load(), configs) {
+		for _, e := range b.live.describe(topicConfigs, configs, kmsg.ConfigSourceDynamicTopicConfig) {
 			c := kmsg.NewCreateTopicsResponseTopicConfig()
 			c.Name, c.Value, c.Source = e.Name, e.Value, int8(e.Source)
 			rt.Configs = append(rt.Configs, c)

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DescribeConfigs (key 32), versions 0 to 4, of topics and of the broker. KIP-133, KIP-226 (synonyms), KIP-569
+// DescribeConfigs (key 32), versions 0 to 4, of topics, groups and the broker. KIP-133, KIP-226 (synonyms), KIP-569
 // (documentation and types).
 func describeConfigsAPI() api {
 	return api{
@@ -73,37 +73,40 @@ func (b *Broker) describeConfigs(q *kmsg.DescribeConfigsRequestResource) ([]kmsg
 		if t == nil {
 			return nil, refusef(codeUnknownTopicOrPartition, "no topic %s", q.ResourceName)
 		}
-		return describeTopicConfigs(b.live.config.Load(), *t.configs.Load()), nil
+		return b.live.describe(topicConfigs, *t.configs.Load(), kmsg.ConfigSourceDynamicTopicConfig), nil
 	case kmsg.ConfigResourceTypeBroker:
 		level, err := b.levelOf(q.ResourceName)
 		if err != nil {
 			return nil, err
 		}
 		return b.describeBrokerConfigs(level), nil
+	case kmsg.ConfigResourceTypeGroupConfig:
+		if q.ResourceName == "" {
+			return nil, refusef(codeInvalidRequest, "a group has a name")
+		}
+		return b.live.describe(groupConfigKeys, b.groupConfigs.of(q.ResourceName), kmsg.ConfigSourceGroupConfig), nil
 	default:
 		return nil, refusef(codeInvalidRequest, "resources of type %d have no configs here", q.ResourceType)
 	}
 }
 
-// describeTopicConfigs lists all configs of a topic, those it sets and those it takes from the broker.
-func describeTopicConfigs(cfg *Config, set map[string]string) []kmsg.DescribeConfigsResponseResourceConfig {
-	out := make([]kmsg.DescribeConfigsResponseResourceConfig, 0, len(topicConfigs))
-	for i := range topicConfigs {
-		k := &topicConfigs[i]
-		standard := k.standard(cfg)
-		e := kmsg.NewDescribeConfigsResponseResourceConfig()
-		e.Name, e.Value = k.name, &standard
-		e.IsDefault, e.Source = true, kmsg.ConfigSourceDefaultConfig
-		e.ConfigType, e.Documentation = k.typ, &k.doc
-		synonym := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
-		synonym.Name, synonym.Value, synonym.Source = k.name, &standard, kmsg.ConfigSourceDefaultConfig
+// describe lists all configs of a topic or a group, those it sets and those it takes from the broker.
+func (lc *liveConfig) describe(keys []configKey, set map[string]string, own kmsg.ConfigSource) []kmsg.DescribeConfigsResponseResourceConfig {
+	out := make([]kmsg.DescribeConfigsResponseResourceConfig, 0, len(keys))
+	for i := range keys {
+		k := &keys[i]
+		var behind []configSynonym
 		if v, ok := set[k.name]; ok {
-			e.Value, e.IsDefault, e.Source = &v, false, kmsg.ConfigSourceDynamicTopicConfig
-			own := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
-			own.Name, own.Value, own.Source = k.name, &v, e.Source
-			e.ConfigSynonyms = append(e.ConfigSynonyms, own)
+			behind = append(behind, synonym(k.name, v, own))
 		}
-		e.ConfigSynonyms = append(e.ConfigSynonyms, synonym)
+		if k.broker != "" {
+			behind = append(behind, lc.behind(k.broker, k.standard, forOne)...)
+		}
+		e := describeConfig(k, behind)
+		if e.Value == nil {
+			standard := k.standard(lc.config.Load())
+			e.Value = &standard
+		}
 		out = append(out, e)
 	}
 	return out
@@ -121,7 +124,27 @@ func (b *Broker) describeBrokerConfigs(level string) []kmsg.DescribeConfigsRespo
 	if level == forAll {
 		return out
 	}
-	c := &b.cfg
+	values, defaults := brokerValues(&b.cfg), brokerValues(&b.live.defaults)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		key := configKey{name: name, typ: kmsg.ConfigTypeString}
+		var behind []configSynonym
+		v, standard := values[name], defaults[name]
+		if v != standard {
+			behind = append(behind, synonym(name, v, kmsg.ConfigSourceStaticBrokerConfig))
+		}
+		if v == standard || standard != "" {
+			behind = append(behind, synonym(name, standard, kmsg.ConfigSourceDefaultConfig))
+		}
+		e := describeConfig(&key, behind)
+		e.ReadOnly, e.Documentation = true, nil
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b kmsg.DescribeConfigsResponseResourceConfig) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// brokerValues are the configs that the broker has for as long as it runs.
+func brokerValues(c *Config) map[string]string {
 	var listeners, advertised, protocols []string
 	for _, l := range c.listeners() {
 		listeners = append(listeners, l.Name+"://"+l.Address)
@@ -130,7 +153,7 @@ func (b *Broker) describeBrokerConfigs(level string) []kmsg.DescribeConfigsRespo
 			advertised = append(advertised, l.Name+"://"+l.AdvertisedAddress)
 		}
 	}
-	values := map[string]string{
+	return map[string]string{
 		"node.id":                                   strconv.Itoa(int(c.NodeID)),
 		"broker.id":                                 strconv.Itoa(int(c.NodeID)),
 		"log.dirs":                                  c.DataDir,
@@ -172,13 +195,4 @@ func (b *Broker) describeBrokerConfigs(level string) []kmsg.DescribeConfigsRespo
 		"tributary.max.queued.requests":             strconv.Itoa(c.MaxQueued),
 		"tributary.connection.frame.max.ms":         millisText(c.FrameTimeout),
 	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		v := values[name]
-		e := kmsg.NewDescribeConfigsResponseResourceConfig()
-		e.Name, e.Value, e.ReadOnly = name, &v, true
-		e.Source, e.ConfigType = kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigTypeString
-		out = append(out, e)
-	}
-	slices.SortFunc(out, func(a, b kmsg.DescribeConfigsResponseResourceConfig) int { return cmp.Compare(a.Name, b.Name) })
-	return out
 }

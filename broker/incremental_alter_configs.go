@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// IncrementalAlterConfigs (key 44), versions 0 and 1, of topics and of the broker. KIP-226, KIP-339.
+// IncrementalAlterConfigs (key 44), versions 0 and 1, of topics, groups and the broker. KIP-226, KIP-339.
 func incrementalAlterConfigsAPI() api {
 	return api{
 		key: 44, min: 0, max: 1, serve: serveIncrementalAlterConfigs,
@@ -43,14 +43,18 @@ func editConfigs(cfg *Config, typ kmsg.ConfigResourceType, configs map[string]st
 			return refusef(codeInvalidRequest, "config %s is named twice in one request", c.Name)
 		}
 		seen[c.Name] = true
-		key := topicConfig(c.Name)
-		if typ == kmsg.ConfigResourceTypeBroker {
-			if key = dynamicConfig(c.Name); key == nil {
-				return refusef(codeInvalidRequest, "config %s cannot be changed while the broker runs", c.Name)
-			}
+		var key *configKey
+		unknown := refusef(codeInvalidConfig, "unknown topic config %s", c.Name)
+		switch typ {
+		case kmsg.ConfigResourceTypeBroker:
+			key, unknown = dynamicConfig(c.Name), refusef(codeInvalidRequest, "config %s cannot be changed while the broker runs", c.Name)
+		case kmsg.ConfigResourceTypeGroupConfig:
+			key, unknown = groupConfigKey(c.Name), refusef(codeInvalidConfig, "unknown group config %s", c.Name)
+		default:
+			key = topicConfig(c.Name)
 		}
 		if key == nil {
-			return refusef(codeInvalidConfig, "unknown topic config %s", c.Name)
+			return unknown
 		}
 		if c.Value == nil && c.Op != kmsg.IncrementalAlterConfigOpDelete {
 			return refusef(codeInvalidConfig, "config %s has no value", c.Name)

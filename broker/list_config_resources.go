@@ -39,6 +39,9 @@ func serveListConfigResources(rq *request, m kmsg.Request) error {
 		for _, t := range b.topics.list() {
 			add(kmsg.ConfigResourceTypeTopic, t.name)
 		}
+		for _, name := range b.groupConfigs.names() {
+			add(kmsg.ConfigResourceTypeGroupConfig, name)
+		}
 	}
 	rq.respond(resp)
 	return nil

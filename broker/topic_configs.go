@@ -13,10 +13,11 @@ import (
 	"github.com/tributary-net/tributary/internal/commitlog"
 )
 
-// configKey is one of Kafka's topic configurations (Kafka documentation, "Topic Configs").
+// configKey is one of Kafka's configurations of topics (Kafka documentation, "Topic Configs"), of groups or of the broker.
 type configKey struct {
-	name string
-	typ  kmsg.ConfigType
+	name   string
+	broker string // what the broker calls what it has for those that do not set it
+	typ    kmsg.ConfigType
 	// check says whether a value is allowed.
 	check func(value string) error
 	// standard is the value of a topic that does not set it.
@@ -102,45 +103,45 @@ const (
 // topicConfigs in the order they are listed.
 var topicConfigs = []configKey{
 	{
-		name: "cleanup.policy", typ: kmsg.ConfigTypeList, check: listOf("delete", "compact"), standard: fixed("delete"),
+		name: "cleanup.policy", broker: "log.cleanup.policy", typ: kmsg.ConfigTypeList, check: listOf("delete", "compact"), standard: fixed("delete"),
 		apply: func(lc *commitlog.LogConfig, v string) {
 			lc.Compact = strings.Contains(v, "compact")
 			lc.CompactDelete = lc.Compact && strings.Contains(v, "delete")
 		},
 		doc: "delete old segments, keep the last record of every key (compact), or both. A topic that is only compacted is exempt from retention by time and size.",
 	},
-	{name: "compression.type", typ: kmsg.ConfigTypeString, check: oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), standard: fixed("producer"), doc: "kept as set; batches stay as the producer compressed them."},
+	{name: "compression.type", broker: "compression.type", typ: kmsg.ConfigTypeString, check: oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), standard: fixed("producer"), doc: "kept as set; batches stay as the producer compressed them."},
 	{
-		name: "delete.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("86400000"),
+		name: "delete.retention.ms", broker: "log.cleaner.delete.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("86400000"),
 		apply: func(lc *commitlog.LogConfig, v string) { lc.DeleteRetention = millis(v) },
 		doc:   "how long a compacted topic keeps tombstones.",
 	},
-	{name: "file.delete.delay.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: func(c *Config) string { return millisText(max(c.FileDeleteDelay, 0)) }, doc: "kept as set; the broker's own setting is in force."},
-	{name: "flush.messages", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: fixed(maxLong), doc: "kept as set; the broker's durability decides about flushes."},
+	{name: "file.delete.delay.ms", broker: "log.segment.delete.delay.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: func(c *Config) string { return millisText(max(c.FileDeleteDelay, 0)) }, doc: "kept as set; the broker's own setting is in force."},
+	{name: "flush.messages", broker: "log.flush.interval.messages", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: fixed(maxLong), doc: "kept as set; the broker's durability decides about flushes."},
 	{name: "flush.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set; the broker's durability decides about flushes."},
 	{name: "follower.replication.throttled.replicas", typ: kmsg.ConfigTypeList, check: anything, standard: fixed(""), doc: "kept as set; there are no followers."},
 	{
-		name: "index.interval.bytes", typ: kmsg.ConfigTypeInt, check: integer(0, maxInt32), standard: fixed("4096"),
+		name: "index.interval.bytes", broker: "log.index.interval.bytes", typ: kmsg.ConfigTypeInt, check: integer(0, maxInt32), standard: fixed("4096"),
 		apply: func(lc *commitlog.LogConfig, v string) { lc.IndexIntervalBytes = int(max(number(v), 1)) },
 		doc:   "bytes of log between two index entries.",
 	},
 	{name: "leader.replication.throttled.replicas", typ: kmsg.ConfigTypeList, check: anything, standard: fixed(""), doc: "kept as set; there are no followers."},
-	{name: "local.retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(-2, maxInt64), standard: fixed("-2"), doc: "kept as set; there is no remote storage."},
-	{name: "local.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(-2, maxInt64), standard: fixed("-2"), doc: "kept as set; there is no remote storage."},
+	{name: "local.retention.bytes", broker: "log.local.retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(-2, maxInt64), standard: fixed("-2"), doc: "kept as set; there is no remote storage."},
+	{name: "local.retention.ms", broker: "log.local.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(-2, maxInt64), standard: fixed("-2"), doc: "kept as set; there is no remote storage."},
 	{
-		name: "max.compaction.lag.ms", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: fixed(maxLong),
+		name: "max.compaction.lag.ms", broker: "log.cleaner.max.compaction.lag.ms", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: fixed(maxLong),
 		apply: func(lc *commitlog.LogConfig, v string) { lc.MaxCompactionLag = millis(v) },
 		doc:   "a compacted topic's records are compacted after this time, and its segments rolled, at the latest.",
 	},
 	{
-		name: "max.message.bytes", typ: kmsg.ConfigTypeInt, check: integer(0, maxInt32), standard: func(c *Config) string { return strconv.Itoa(c.MaxMessageBytes) },
+		name: "max.message.bytes", broker: "message.max.bytes", typ: kmsg.ConfigTypeInt, check: integer(0, maxInt32), standard: func(c *Config) string { return strconv.Itoa(c.MaxMessageBytes) },
 		apply: func(lc *commitlog.LogConfig, v string) { lc.MaxMessageBytes = int(max(number(v), 1)) },
 		doc:   "largest batch, as the producer compressed it.",
 	},
-	{name: "message.timestamp.after.max.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set."},
-	{name: "message.timestamp.before.max.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set."},
+	{name: "message.timestamp.after.max.ms", broker: "log.message.timestamp.after.max.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set."},
+	{name: "message.timestamp.before.max.ms", broker: "log.message.timestamp.before.max.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set."},
 	{
-		name: "message.timestamp.type", typ: kmsg.ConfigTypeString, check: oneOf("CreateTime", "LogAppendTime"), standard: fixed("CreateTime"),
+		name: "message.timestamp.type", broker: "log.message.timestamp.type", typ: kmsg.ConfigTypeString, check: oneOf("CreateTime", "LogAppendTime"), standard: fixed("CreateTime"),
 		apply: func(lc *commitlog.LogConfig, v string) {
 			lc.TimestampType = commitlog.CreateTime
 			if v == "LogAppendTime" {
@@ -150,7 +151,7 @@ var topicConfigs = []configKey{
 		doc: "whose clock a record's timestamp is: the producer's or the broker's.",
 	},
 	{
-		name: "min.cleanable.dirty.ratio", typ: kmsg.ConfigTypeDouble, check: ratio, standard: fixed("0.5"),
+		name: "min.cleanable.dirty.ratio", broker: "log.cleaner.min.cleanable.ratio", typ: kmsg.ConfigTypeDouble, check: ratio, standard: fixed("0.5"),
 		apply: func(lc *commitlog.LogConfig, v string) {
 			if lc.MinCleanableRatio, _ = strconv.ParseFloat(v, 64); lc.MinCleanableRatio == 0 {
 				lc.MinCleanableRatio = -1 // 0 is "not set" to the log
@@ -159,17 +160,17 @@ var topicConfigs = []configKey{
 		doc: "a topic is compacted when more than this part of it never was.",
 	},
 	{
-		name: "min.compaction.lag.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("0"),
+		name: "min.compaction.lag.ms", broker: "log.cleaner.min.compaction.lag.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("0"),
 		apply: func(lc *commitlog.LogConfig, v string) {
 			lc.MinCompactionLag = time.Duration(min(number(v), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 		},
 		doc: "how long a record of a compacted topic is kept from compaction.",
 	},
-	{name: "min.insync.replicas", typ: kmsg.ConfigTypeInt, check: integer(1, maxInt32), standard: fixed("1"), doc: "kept as set; the one replica is always in sync."},
-	{name: "preallocate", typ: kmsg.ConfigTypeBoolean, check: oneOf("true", "false"), standard: fixed("false"), doc: "kept as set; segments grow as they are written."},
+	{name: "min.insync.replicas", broker: "min.insync.replicas", typ: kmsg.ConfigTypeInt, check: integer(1, maxInt32), standard: fixed("1"), doc: "kept as set; the one replica is always in sync."},
+	{name: "preallocate", broker: "log.preallocate", typ: kmsg.ConfigTypeBoolean, check: oneOf("true", "false"), standard: fixed("false"), doc: "kept as set; segments grow as they are written."},
 	{name: "remote.storage.enable", typ: kmsg.ConfigTypeBoolean, check: oneOf("false"), standard: fixed("false"), doc: "there is no remote storage."},
 	{
-		name: "retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(-1, maxInt64), standard: func(c *Config) string { return strconv.FormatInt(max(c.RetentionBytes, -1), 10) },
+		name: "retention.bytes", broker: "log.retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(-1, maxInt64), standard: func(c *Config) string { return strconv.FormatInt(max(c.RetentionBytes, -1), 10) },
 		apply: func(lc *commitlog.LogConfig, v string) {
 			if lc.RetentionBytes = number(v); lc.RetentionBytes == 0 {
 				lc.RetentionBytes = 1
@@ -178,23 +179,23 @@ var topicConfigs = []configKey{
 		doc: "bytes each partition keeps; -1 is no limit.",
 	},
 	{
-		name: "retention.ms", typ: kmsg.ConfigTypeLong, check: integer(-1, maxInt64), standard: func(c *Config) string { return millisText(c.RetentionAge) },
+		name: "retention.ms", broker: "log.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(-1, maxInt64), standard: func(c *Config) string { return millisText(c.RetentionAge) },
 		apply: func(lc *commitlog.LogConfig, v string) { lc.RetentionAge = millis(v) },
 		doc:   "how long records are kept; -1 is for ever.",
 	},
 	{
-		name: "segment.bytes", typ: kmsg.ConfigTypeInt, check: integer(1024, maxInt32), standard: func(c *Config) string { return strconv.FormatInt(c.SegmentBytes, 10) },
+		name: "segment.bytes", broker: "log.segment.bytes", typ: kmsg.ConfigTypeInt, check: integer(1024, maxInt32), standard: func(c *Config) string { return strconv.FormatInt(c.SegmentBytes, 10) },
 		apply: func(lc *commitlog.LogConfig, v string) { lc.SegmentBytes = number(v) },
 		doc:   "largest segment file.",
 	},
-	{name: "segment.index.bytes", typ: kmsg.ConfigTypeInt, check: integer(4, maxInt32), standard: fixed("10485760"), doc: "kept as set; indexes grow as they are written."},
+	{name: "segment.index.bytes", broker: "log.index.size.max.bytes", typ: kmsg.ConfigTypeInt, check: integer(4, maxInt32), standard: fixed("10485760"), doc: "kept as set; indexes grow as they are written."},
 	{name: "segment.jitter.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("0"), doc: "kept as set."},
 	{
-		name: "segment.ms", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: func(c *Config) string { return millisText(c.SegmentAge) },
+		name: "segment.ms", broker: "log.roll.ms", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: func(c *Config) string { return millisText(c.SegmentAge) },
 		apply: func(lc *commitlog.LogConfig, v string) { lc.SegmentAge = millis(v) },
 		doc:   "a new segment begins after this time at the latest.",
 	},
-	{name: "unclean.leader.election.enable", typ: kmsg.ConfigTypeBoolean, check: oneOf("true", "false"), standard: fixed("false"), doc: "kept as set; there are no followers."},
+	{name: "unclean.leader.election.enable", broker: "unclean.leader.election.enable", typ: kmsg.ConfigTypeBoolean, check: oneOf("true", "false"), standard: fixed("false"), doc: "kept as set; there are no followers."},
 }
 
 // topicConfig finds a topic configuration by name.

@@ -59,7 +59,7 @@ func TestJavaTools(t *testing.T) {
 		{"GetOffsetShell, DeleteRecordsCommand", j.offsets},
 		{"ConsumerGroupCommand, GroupsCommand: list, describe", j.groupsDescribed},
 		{"ConsumerGroupCommand: reset-offsets by every rule, delete-offsets, delete", j.groupsReset},
-		{"ConfigCommand: topics, brokers, users, clients, addresses", j.configs},
+		{"ConfigCommand: topics, brokers, groups, users, clients, addresses", j.configs},
 		{"AclCommand", j.acls},
 		{"TransactionalMessageCopier", j.copy},
 		{"TransactionsCommand", j.transactions},
@@ -240,7 +240,7 @@ func (j *javaCase) configs(t *testing.T) {
 	of := func(entity string) string { return "--entity-type " + entity + " " }
 	j.says(t, configCommand+"--alter "+of("topics")+"--entity-name jf --add-config retention.ms=7200000,cleanup.policy=[compact,delete]", "Completed")
 	j.says(t, configCommand+"--describe "+of("topics")+"--entity-name jf", "retention.ms=7200000", "cleanup.policy=compact,delete")
-	j.says(t, configCommand+"--describe --all "+of("topics")+"--entity-name jf", "segment.bytes=", "DEFAULT_CONFIG")
+	j.says(t, configCommand+"--describe --all "+of("topics")+"--entity-name jf", "segment.bytes=1073741824 sensitive=false synonyms={DEFAULT_CONFIG:log.segment.bytes=1073741824}", ", DEFAULT_CONFIG:log.cleanup.policy=delete}")
 	j.says(t, configCommand+"--alter "+of("topics")+"--entity-name jf --delete-config retention.ms", "Completed")
 	j.says(t, configCommand+"--describe "+of("topics")+"--entity-name jf", "!retention.ms")
 	j.says(t, configCommand+"--describe --all "+of("brokers")+"--entity-name 1", "node.id=1", "log.retention.ms=")
@@ -261,6 +261,10 @@ func (j *javaCase) configs(t *testing.T) {
 	j.says(t, configCommand+"--alter "+of("users")+"--entity-name alice "+of("clients")+"--entity-name app --add-config producer_byte_rate=1024", "Completed")
 	j.says(t, configCommand+"--describe "+of("users")+"--entity-name alice "+of("clients")+"--entity-name app", "producer_byte_rate=1024.0")
 	j.says(t, configCommand+"--describe "+of("client-metrics"), "!Error")
+	j.says(t, configCommand+"--alter "+of("groups")+"--entity-name jf --add-config consumer.session.timeout.ms=50000", "Completed")
+	j.says(t, configCommand+"--describe "+of("groups"), "consumer.session.timeout.ms=50000", "DEFAULT_CONFIG:group.consumer.session.timeout.ms=45000")
+	j.says(t, configCommand+"--describe --all "+of("groups")+"--entity-name jf", "consumer.heartbeat.interval.ms=5000")
+	j.says(t, configCommand+"--alter "+of("groups")+"--entity-name jf --delete-config consumer.session.timeout.ms", "Completed")
 	j.says(t, configCommand+"--alter "+of("ips")+"--entity-name 192.0.2.1 --add-config connection_creation_rate=10", "Completed")
 	j.says(t, configCommand+"--describe "+of("ips")+"--entity-name 192.0.2.1", "connection_creation_rate=10.0")
 }

@@ -60,7 +60,7 @@ func resources(args []string) ([]admin.Resource, error) {
 	return rs, nil
 }
 
-// allResources are the topics or the brokers there are.
+// allResources are the topics, the brokers or the configured groups there are.
 func allResources(ctx context.Context, cl *kgo.Client, kind admin.ResourceKind) ([]admin.Resource, error) {
 	var rs []admin.Resource
 	switch adm := kadm.NewClient(cl); kind {
@@ -79,6 +79,14 @@ func allResources(ctx context.Context, cl *kgo.Client, kind admin.ResourceKind) 
 		}
 		for _, id := range brokers.NodeIDs() {
 			rs = append(rs, admin.Resource{Kind: kind, Name: strconv.Itoa(int(id))})
+		}
+	case admin.GroupResource:
+		groups, err := admin.ConfiguredGroups(ctx, cl)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			rs = append(rs, admin.Resource{Kind: kind, Name: g})
 		}
 	default:
 		return nil, fmt.Errorf("no %s; name one", kind)
@@ -106,7 +114,8 @@ func newConfigsDescribe(k *kafkaOptions) *cobra.Command {
 		Use:   "describe KIND [NAME...]",
 		Short: "Show configuration",
 		Long: `Show what was set on a topic, a broker, a group; with --all also what is inherited or
-default, and with which synonyms. Without a name it shows all topics, or brokers.
+default, and with which synonyms. Without a name it shows all topics, or brokers, or
+groups that something is set on.
 ` + kindHelp,
 		Example: `  tributary configs describe topic flows
   tributary configs describe topic flows --all

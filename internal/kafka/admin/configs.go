@@ -156,6 +156,27 @@ func present(ctx context.Context, cl *kgo.Client, r Resource) error {
 	return nil
 }
 
+// ConfiguredGroups lists the groups that something is set on (KIP-1142).
+func ConfiguredGroups(ctx context.Context, cl *kgo.Client) ([]string, error) {
+	req := kmsg.NewPtrListConfigResourcesRequest()
+	req.ResourceTypes = []int8{int8(kmsg.ConfigResourceTypeGroupConfig)}
+	resp, err := req.RequestWith(ctx, cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return nil, Problem(err)
+	}
+	var names []string
+	for _, r := range resp.ConfigResources {
+		if r.Type == int8(kmsg.ConfigResourceTypeGroupConfig) {
+			names = append(names, r.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 // aboutResource explains an error of a resource.
 func aboutResource(what string, r Resource, err error) error {
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
