@@ -187,36 +187,35 @@ func (l *Load) send(ctx context.Context, x *loadExporter, n int, now time.Time) 
 	if s.template != nil && x.sent/loadTemplateEvery != (x.sent+uint64(n))/loadTemplateEvery || x.sent == 0 && s.template != nil {
 		b := x.template[0].Buffers[0]
 		s.patch(b, 0, x.sequence, x.domain, now)
+		if _, err := l.write(ctx, x, x.template[:]); err != nil {
+			return err
+		}
 		if !s.perRecord {
 			x.sequence++
 		}
-		if err := l.write(ctx, x, x.template[:]); err != nil {
-			return err
-		}
 	}
 	flow := (l.cfg.First + l.flows.Load()) & maxFlowNumber
+	step, sequence := uint32(1), x.sequence
+	if s.perRecord {
+		step = uint32(s.records)
+	}
+	if l.cfg.Protocol == SFlow {
+		sequence++ // the first is 1
+	}
 	for i := range n {
-		if l.cfg.Protocol == SFlow {
-			x.sequence++ // the first is 1
-		}
-		s.patch(x.ring[i].Buffers[0], flow, x.sequence, x.domain, now)
+		s.patch(x.ring[i].Buffers[0], flow, sequence+uint32(i)*step, x.domain, now)
 		flow = (flow + uint64(s.records)) & maxFlowNumber
-		switch {
-		case s.perRecord:
-			x.sequence += uint32(s.records)
-		case l.cfg.Protocol != SFlow:
-			x.sequence++
-		}
 	}
-	x.sent += uint64(n)
-	if err := l.write(ctx, x, x.ring[:n]); err != nil {
-		return err
-	}
-	l.flows.Add(uint64(n) * uint64(s.records))
-	return nil
+	// When the context ends in between, numbers go on where those of what was sent end.
+	sent, err := l.write(ctx, x, x.ring[:n])
+	x.sequence += uint32(sent) * step
+	x.sent += uint64(sent)
+	l.flows.Add(uint64(sent) * uint64(s.records))
+	return err
 }
 
-func (l *Load) write(ctx context.Context, x *loadExporter, ms []ipv4.Message) error {
+// write returns how many datagrams the kernel has taken; all of them if there is no error.
+func (l *Load) write(ctx context.Context, x *loadExporter, ms []ipv4.Message) (sent int, err error) {
 	for len(ms) > 0 {
 		n, err := x.batch.WriteBatch(ms, 0)
 		for i := range max(n, 0) {
@@ -224,18 +223,19 @@ func (l *Load) write(ctx context.Context, x *loadExporter, ms []ipv4.Message) er
 			l.bytes.Add(uint64(len(ms[i].Buffers[0])))
 		}
 		ms = ms[max(n, 0):]
+		sent += max(n, 0)
 		switch {
 		case err == nil:
 		case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOBUFS):
 			// Nobody listens yet, or the device's queue is full.
 			l.refused.Add(1)
 			if err := ctx.Err(); err != nil {
-				return err
+				return sent, err
 			}
 			time.Sleep(time.Millisecond)
 		default:
-			return err
+			return sent, err
 		}
 	}
-	return nil
+	return sent, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -274,4 +275,67 @@ func BenchmarkLoad(b *testing.B) {
 			}
 		})
 	}
+}
+
+// endsWhen is a context that has ended when f says so.
+type endsWhen struct {
+	context.Context
+	f func() bool
+}
+
+func (c endsWhen) Err() error {
+	if c.f() {
+		return context.Canceled
+	}
+	return c.Context.Err()
+}
+
+// TestLoadCut: a load that ends while nobody listens goes on with the numbers after those
+// of what the kernel took.
+func TestLoadCut(t *testing.T) {
+	// The port is given up and taken again: of this address nobody else has any.
+	address := net.UDPAddr{IP: net.IPv4(127, byte(1+rand.IntN(250)), byte(rand.IntN(250)), byte(1+rand.IntN(250)))}
+	conn, err := net.ListenUDP("udp4", &address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.Port = conn.LocalAddr().(*net.UDPAddr).Port
+	l, err := traffic.NewLoad(traffic.LoadConfig{Protocol: traffic.NetFlow5, To: address.AddrPort(), Rate: 100_000, Batch: 8, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range 20 {
+		conn.Close()
+		refused := l.Stats().Refused
+		if err := l.Run(endsWhen{t.Context(), func() bool { return l.Stats().Refused > refused }}); err != nil {
+			t.Fatal(err)
+		}
+		before := l.Stats()
+		if conn, err = net.ListenUDP("udp4", &address); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		buf := make([]byte, 2048)
+		n, err := conn.Read(buf)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		h, records, err := netflow.ParseHeader(buf[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rec netflow.Record
+		rec.Decode(5, records)
+		if number := traffic.FlowNumber(netip.AddrFrom4(rec.SrcAddr), rec.SrcPort); number != uint64(h.Sequence) || number < before.Flows || before.Flows != 25*before.Datagrams {
+			t.Fatalf("after %+v comes flow %d with sequence number %d", before, number, h.Sequence)
+		}
+	}
+	conn.Close()
 }
