@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -196,6 +197,9 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 			}
 			if n := decoder.Resume(kept...); n > 0 {
 				s.log.Info("sequence numbers go on from what was spooled before", "domains", n)
+				if err := sinks.Renote(); err != nil {
+					return fmt.Errorf("--spool: %w", err)
+				}
 			}
 			accounts.begin(*server, decoder, sinks)
 			s.registry.MustRegister(collectCollector{*server, decoder})

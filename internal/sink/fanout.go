@@ -20,6 +20,19 @@ func (f Fanout) Names() []string {
 	return names
 }
 
+// Renote stores the accounts of spools as they are now. It has to be called when they
+// were changed by others than the sinks, before anything more is written: what one
+// destination takes then is told by where all of them went on.
+func (f Fanout) Renote() error {
+	var errs []error
+	for _, s := range f {
+		if k, ok := s.(*kafkaSink); ok && k.notes != nil {
+			errs = append(errs, k.notes.renote())
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Worker returns a handle of all sinks.
 func (f Fanout) Worker() flow.Sink {
 	if len(f) == 1 {

@@ -185,6 +185,13 @@ func (n *notesFile) begin() error {
 	return nil
 }
 
+// renote stores the account as it is now, which others have changed.
+func (n *notesFile) renote() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.write(nil, n.account.All())
+}
+
 // rotate goes on with a new file that begins with everything. The one before stays: after
 // a power cut the logs may have less than the new one says.
 func (n *notesFile) rotate() error {

@@ -181,7 +181,13 @@ func TestNotes(t *testing.T) {
 		appends[0]()
 		done(true)
 	}
+	// What others have changed is there before anything else is stored.
+	n.words.all = append(n.words.all, "changed")
+	if err := n.notes.renote(); err != nil {
+		t.Fatal(err)
+	}
 	want := string(n.words.All())
+	killed(want)
 	files, err := filepath.Glob(filepath.Join(dir, "flows.0", notesName+"*"))
 	if err != nil || len(files) == 0 || len(files) > 2 || slices.Contains(files, filepath.Join(dir, "flows.0", notesName+"1")) {
 		t.Errorf("files: %v %v", files, err)
