@@ -213,7 +213,9 @@ func (k *Kept) Restore(states []byte) error {
 // what any of them lacks is missing. An account that ended long before another one is of
 // no use any more. The numbers between those kept last and the first that come now are
 // missing, unless the exporter has started again. It returns how many domains it has
-// taken over; what there is no room for begins anew. The accounts go on alike.
+// taken over; what there is no room for begins anew. The accounts go on alike: what All
+// returns of each has to be stored before more is added, or another process would compare
+// accounts that went on from different places.
 func (d *Decoder) Resume(accounts ...*Kept) (resumed int) {
 	newest := int64(0)
 	for _, k := range accounts {

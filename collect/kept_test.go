@@ -219,6 +219,55 @@ func TestKeptSeveral(t *testing.T) {
 	}
 }
 
+// TestKeptSeveralLives: where one of two accounts lacks something after one life, and the
+// other after the next, both are missing.
+func TestKeptSeveralLives(t *testing.T) {
+	from := netip.MustParseAddrPort("192.0.2.1:1000")
+	talker := newTalker(from, "sflow", 0, 100)
+	disks := make([][][]byte, 2)
+	// life stores so many datagrams of the next few at each of the two.
+	life := func(sent int, stored ...int) (received uint64) {
+		t.Helper()
+		var kept []*collect.Kept
+		for _, disk := range disks {
+			k := collect.NewKept()
+			for _, states := range disk {
+				if err := k.Restore(states); err != nil {
+					t.Fatal(err)
+				}
+			}
+			kept = append(kept, k)
+		}
+		d := collect.NewDecoder(collect.DecoderConfig{})
+		d.Resume(kept...)
+		for i, k := range kept {
+			disks[i] = append(disks[i], k.All())
+		}
+		if _, domains := d.Ledger(); len(domains) > 0 {
+			received = domains[0].Earlier.Received
+		}
+		for n := range sent {
+			dg := flow.Datagram{Exporter: from, Received: time.Unix(exportSecs, 0), Payload: talker.next(1).payload, Note: []byte{}}
+			if err := d.Decode(&dg, func(*flow.Record) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			for i, k := range kept {
+				if n < stored[i] {
+					disks[i] = append(disks[i], k.Add(dg.Note))
+				}
+			}
+		}
+		return received
+	}
+	life(12, 10, 8)
+	if got := life(4, 0, 2); got != 8 {
+		t.Errorf("%d datagrams were received, 8 are in both", got)
+	}
+	if got := life(0); got != 8 {
+		t.Errorf("%d datagrams were received, 8 are in both", got)
+	}
+}
+
 // TestKeptBounds: an account of more domains than it remembers forgets some.
 func TestKeptBounds(t *testing.T) {
 	first := netip.MustParseAddrPort("[2001:db8::1]:1000")
