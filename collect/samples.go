@@ -113,8 +113,6 @@ func (src *source) octets() int64 {
 
 // observe takes a sample.
 func (src *source) observe(m *mark, s *sampleMark) {
-	before := src.seq.now
-	rebooted := before.rebooted(m)
 	src.seq.observe(m, 1, true)
 	src.seen = max(src.seen, m.received)
 	l := &src.seq.now
@@ -124,7 +122,9 @@ func (src *source) observe(m *mark, s *sampleMark) {
 	case l.counted != 0:
 		src.agentDrops += grown(l.drops, s.drops)
 		src.pool += grown(l.pool, s.pool)
-	case before.started(): // a restart: its counters may have begun at zero, too
+	case src.seq.past.started(): // a restart: its counters may have begun at zero, too
+		before := &src.seq.past
+		rebooted := before.rebooted(m)
 		src.agentDrops += regrown(before.drops, s.drops, rebooted)
 		src.pool += regrown(before.pool, s.pool, rebooted)
 	}
@@ -160,9 +160,12 @@ func (s *scratch) sample(sample *sflow.Sample) {
 func (d *Decoder) observeSamples(e *exporter, dom *domain, s *scratch) {
 	m := s.mark
 	m.datagrams = false
+	var src *source
 	for i := range s.samples {
 		sample := &s.samples[i]
-		src := dom.sources[sample.key]
+		if i == 0 || src == nil || sample.key != s.samples[i-1].key { // often there are several of one
+			src = dom.sources[sample.key]
+		}
 		if src == nil {
 			if src = d.addSource(e, dom, sample.key); src == nil {
 				dom.restSamples.lone(sample)
