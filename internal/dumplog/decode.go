@@ -40,8 +40,8 @@ func both(kind uint16, key any, value []byte, decode func() (any, error)) (strin
 	return string(k), string(v), err == nil
 }
 
-// decodeOffsets reads __consumer_offsets: committed offsets (kinds 0 and 1) and classic groups (2). Those of KIP-848's
-// groups (3 and up) have their bytes in base64.
+// decodeOffsets reads __consumer_offsets: committed offsets (kinds 0 and 1), classic groups (2) and those of KIP-848 (3 to 8
+// and 16). What is of other kinds, of share and streams groups, has its bytes in base64.
 func decodeOffsets(key, value []byte) (string, string, bool) {
 	if len(key) < 2 {
 		return "", "", false
@@ -66,6 +66,9 @@ func decodeOffsets(key, value []byte) (string, string, bool) {
 			Group string `json:"group"`
 		}{k.Group}, value, func() (any, error) { return groupOf(value) })
 	default:
+		if k, ok := groupKeyOf(kind, key[2:]); ok {
+			return both(kind, k, value, func() (any, error) { return groupRecordOf(kind, value) })
+		}
 		return both(kind, base64.StdEncoding.EncodeToString(key[2:]), value, func() (any, error) {
 			return base64.StdEncoding.EncodeToString(value[2:]), nil
 		})

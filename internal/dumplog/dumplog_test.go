@@ -15,6 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tributary-net/tributary/broker"
 	"github.com/tributary-net/tributary/internal/dumplog"
@@ -94,7 +95,28 @@ func data(t *testing.T) string {
 	if _, err := kadm.NewClient(admin).DeleteGroups(t.Context(), "g"); err != nil {
 		t.Fatal(err)
 	}
+	migrate(t, admin, client(kgo.ConsumerGroup("n"), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.Rack("r")))
 	return dir
+}
+
+// migrate has a group of one classic member become one of KIP-848, and classic again.
+func migrate(t *testing.T, admin, member *kgo.Client) {
+	defer member.Close()
+	for n := 0; n == 0; n = member.PollFetches(t.Context()).NumRecords() {
+		if t.Context().Err() != nil {
+			t.Fatal("nothing to read")
+		}
+	}
+	beat := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	beat.Group, beat.MemberID, beat.InstanceID, beat.RackID = "n", "next", kmsg.StringPtr("one"), kmsg.StringPtr("q")
+	beat.RebalanceTimeoutMillis, beat.Topics = 60_000, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	beat.SubscribedTopicNames, beat.SubscribedTopicRegex, beat.ServerAssignor = []string{"t"}, kmsg.StringPtr("u.*"), kmsg.StringPtr("range")
+	for _, epoch := range []int32{0, -1} {
+		beat.MemberEpoch = epoch
+		if resp, err := beat.RequestWith(t.Context(), admin); err != nil || resp.ErrorCode != 0 {
+			t.Fatalf("%+v, %v", resp, err)
+		}
+	}
 }
 
 // files are those of a partition with a suffix, in order.
@@ -163,7 +185,12 @@ func TestInternalTopicsAreDecoded(t *testing.T) {
 	dir := data(t)
 	o := dumplog.Options{Format: dumplog.Text, Records: true, Decode: dumplog.Auto}
 	for partition, want := range map[string][]string{
-		"__consumer_offsets-0":  {`{"type":"1","data":{"group":"g","topic":"t","partition":0}}`, `"offset":103`, `"protocolType":"consumer"`, `  null`},
+		"__consumer_offsets-0": {
+			`{"type":"1","data":{"group":"g","topic":"t","partition":0}}`, `"offset":103`, `"protocolType":"consumer"`, `  null`,
+			`{"type":"3","data":{"groupId":"n"}}`, `"serverAssignor":"range"}`, `"classicMemberMetadata":{"sessionTimeoutMs":45000,"supportedProtocols":[{"name":"cooperative-sticky"`,
+			`{"type":"6","data":{"groupId":"n"}}`, `"assignmentEpoch":`, `{"type":"7","data":{"groupId":"n","memberId":"next"}}`,
+			`{"type":"8","data":{"groupId":"n","memberId":"next"}}`, `"partitionsPendingRevocation":[]`,
+		},
 		"__transaction_state-0": {`{"type":"0","data":{"transactionalId":"tx"}}`, `"transactionStatus":5`},
 	} {
 		path := files(t, dir, partition, ".log")[0]
