@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"unsafe"
 )
 
 // conn is a connection whose system calls the runtime does not hear of.
@@ -55,11 +54,9 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 // try reports whether there is nothing to wait for.
 func (q *call) try(number, fd uintptr) bool {
 	for {
-		var n uintptr
-		n, _, q.err = syscall.RawSyscall(number, fd, uintptr(unsafe.Pointer(&q.buf[0])), uintptr(min(len(q.buf), most)))
+		q.n, q.err = systemCall(number, fd, q.buf[:min(len(q.buf), most)])
 		switch q.err {
 		case 0:
-			q.n = int(n)
 			return true
 		case syscall.EINTR:
 		case syscall.EAGAIN:

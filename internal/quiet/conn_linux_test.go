@@ -67,8 +67,15 @@ func TestConnErrors(t *testing.T) {
 	if err := c.SetReadDeadline(time.Now().Add(-time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("read after its deadline: %v", err)
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read after its deadline: %d, %v", n, err)
+	}
+	// One that has found nothing before has read nothing either.
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read until its deadline: %d, %v", n, err)
 	}
 	if err := c.SetReadDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
@@ -81,8 +88,8 @@ func TestConnErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var op *net.OpError
-	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) || !errors.As(err, &op) || op.Op != "read" {
-		t.Errorf("read from a connection that was reset: %v", err)
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, syscall.ECONNRESET) || !errors.As(err, &op) || op.Op != "read" {
+		t.Errorf("read from a connection that was reset: %d, %v", n, err)
 	}
 	if _, err := c.Write([]byte("more")); !errors.Is(err, syscall.EPIPE) || !errors.As(err, &op) || op.Op != "write" {
 		t.Errorf("write to a connection that was reset: %v", err)
