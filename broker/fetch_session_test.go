@@ -382,8 +382,10 @@ func TestFetchSessionClient(t *testing.T) {
 	if s.FetchSessions.Sessions == 0 || s.FetchSessions.Begun > 10 {
 		t.Errorf("sessions: %+v", s.FetchSessions)
 	}
-	for _, code := range []int16{70, 71, 106} {
-		if s.Errors[code] != 0 {
+	// The fetch that the client gives up for the change may come to be served after the next one, which has ended its session
+	// and has a connection of its own: nobody hears that answer.
+	for code, most := range map[int16]uint64{70: 1, 71: 0, 106: 0} {
+		if s.Errors[code] > most {
 			t.Errorf("%d answers with error %d", s.Errors[code], code)
 		}
 	}
