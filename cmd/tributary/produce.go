@@ -27,10 +27,9 @@ import (
 type produceOptions struct {
 	kafka       *kafkaOptions
 	input       string
-	keySep      string
+	lines       kafka.LineFormat
 	delimiter   string
 	key         string
-	null        string
 	headers     []string
 	partition   int32
 	acks        string
@@ -42,10 +41,14 @@ type produceOptions struct {
 func (o *produceOptions) register(fs *pflag.FlagSet, prefix string) {
 	o.kafka.register(fs, prefix)
 	enumVar(fs, &o.input, prefix+"input", []string{"lines", "json"}, "what comes in: a value a line, or a JSON object a line as consume --output json writes it")
-	stringVar(fs, &o.keySep, prefix+"key-separator", "what parts the key from the value in a line; \\t is a tab; empty: there are no keys")
+	stringVar(fs, &o.lines.KeySeparator, prefix+"key-separator", "what parts the key from the value in a line; \\t is a tab; empty: there are no keys")
+	stringVar(fs, &o.lines.HeaderDelimiter, prefix+"header-delimiter", "what parts the headers from the rest of a line, before the key; \\t is a tab; empty: there are no headers")
+	textVar(fs, &o.lines.HeaderSeparator, prefix+"header-separator", "text", checkNotEmpty, "what parts one header from the next")
+	textVar(fs, &o.lines.HeaderKeySeparator, prefix+"header-key-separator", "text", checkNotEmpty, "what parts a header's name from its value")
+	boolVar(fs, &o.lines.Lenient, prefix+"lenient", "take a line without these separators as one without headers or key; else it is an error")
 	textVar(fs, &o.delimiter, prefix+"delimiter", "text", checkDelimiter, "what ends a record; \\n, \\t and \\0 are understood")
 	stringVar(fs, &o.key, prefix+"key", "key of every record that has none")
-	stringVar(fs, &o.null, prefix+"null", "a value that stands for none (deletes the key in a compacted topic)")
+	stringVar(fs, &o.lines.Null, prefix+"null", "text of a line that stands for no value (which deletes the key in a compacted topic), no key, no headers")
 	listVar(fs, &o.headers, prefix+"header", "name=value", checkPair, "header of every record (repeatable)")
 	intVar(fs, &o.partition, prefix+"partition", -1, maxInt32, "send to this partition; -1 goes by the key")
 	enumVar(fs, &o.acks, prefix+"acks", []string{"", "all", "1", "0"}, "who has a record when it is acknowledged (default all)")
@@ -74,8 +77,15 @@ func checkDelimiter(s string) error {
 	return nil
 }
 
+func checkNotEmpty(s string) error {
+	if s == "" {
+		return errors.New("allowed is any text but none")
+	}
+	return nil
+}
+
 func newProduce() *cobra.Command {
-	o := &produceOptions{kafka: defaultKafkaOptions(), input: "lines", delimiter: `\n`, partition: -1, maxBytes: 64 << 20}
+	o := &produceOptions{kafka: defaultKafkaOptions(), input: "lines", lines: kafka.LineFormat{HeaderSeparator: ",", HeaderKeySeparator: ":"}, delimiter: `\n`, partition: -1, maxBytes: 64 << 20}
 	return configured(&cobra.Command{
 		Use:   "produce TOPIC [FILE...]",
 		Short: "Send lines from standard input or files as records",
@@ -92,7 +102,10 @@ acknowledged; it fails, and says how many, when some records were not.`,
 		if err := kafka.CheckTopic(args[0]); err != nil {
 			return err
 		}
-		p := &producing{options: o, topic: args[0]}
+		p := &producing{options: o, topic: args[0], lines: o.lines}
+		for _, s := range []*string{&p.lines.KeySeparator, &p.lines.HeaderDelimiter, &p.lines.HeaderSeparator, &p.lines.HeaderKeySeparator} {
+			*s = delimiters.Replace(*s)
+		}
 		for _, h := range o.headers {
 			name, value, _ := strings.Cut(h, "=")
 			p.headers = append(p.headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
@@ -123,6 +136,7 @@ acknowledged; it fails, and says how many, when some records were not.`,
 type producing struct {
 	options *produceOptions
 	topic   string
+	lines   kafka.LineFormat
 	headers []kgo.RecordHeader
 	client  *kgo.Client
 
@@ -269,30 +283,12 @@ func (p *producing) send(ctx context.Context, text []byte) error {
 		if err := recordFromJSON(text, r); err != nil {
 			return err
 		}
-	} else {
-		r.Value = text
-		if sep := delimiters.Replace(o.keySep); sep != "" {
-			key, value, ok := bytes.Cut(text, []byte(sep))
-			if !ok {
-				return fmt.Errorf("no key separator %q in %q", sep, clip(text))
-			}
-			r.Key, r.Value = key, value
-		}
-		if o.null != "" && string(r.Value) == o.null {
-			r.Value = nil
-		}
+	} else if err := p.lines.Parse(text, r); err != nil {
+		return err
 	}
 	// A signal stops the reading; what is read is still sent.
 	p.client.Produce(context.WithoutCancel(ctx), r, p.done)
 	return nil
-}
-
-// clip shortens text for a message.
-func clip(text []byte) string {
-	if len(text) <= 40 {
-		return string(text)
-	}
-	return string(text[:40]) + "..."
 }
 
 // byRecord sends a record to the partition it names, and others by key.

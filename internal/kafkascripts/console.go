@@ -34,7 +34,19 @@ var consoleProducer = table(clusterOptions+`topic= property= reader-property= pr
 		}
 	}
 	if isTrue(reader["parse.headers"]) {
-		return Command{}, errors.New("parse.headers is not there; tributary produce --input json takes headers")
+		delimiter := reader["headers.delimiter"]
+		if delimiter == "" {
+			delimiter = `\t`
+		}
+		args = append(args, "--header-delimiter="+delimiter)
+		for _, name := range [][2]string{{"headers.separator", "header-separator"}, {"headers.key.separator", "header-key-separator"}} {
+			if v := reader[name[0]]; v != "" {
+				args = append(args, "--"+name[1]+"="+v)
+			}
+		}
+	}
+	if isTrue(reader["ignore.error"]) {
+		args = append(args, "--lenient")
 	}
 	if isTrue(reader["parse.key"]) {
 		sep := reader["key.separator"]
