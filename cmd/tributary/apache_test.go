@@ -61,6 +61,7 @@ func TestScriptApacheKafka(t *testing.T) {
 			Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"until": until},
 			Setup: func(e *testscript.Env) error {
 				e.Setenv("TRIBUTARY_KAFKA", "kafka://"+broker)
+				e.Setenv("GORACE", raceAtExit())
 				e.Setenv("BROKER", broker)
 				e.Setenv("KAFKA", tool)
 				e.Setenv("KAFKA_LIBS", os.Getenv("KAFKA_LIBS"))

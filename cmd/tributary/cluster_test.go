@@ -35,6 +35,7 @@ func TestScriptCluster(t *testing.T) {
 			Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"until": until},
 			Setup: func(e *testscript.Env) error {
 				e.Setenv("TRIBUTARY_KAFKA", "kafka://"+b.Addr().String())
+				e.Setenv("GORACE", raceAtExit())
 				return nil
 			},
 		})

@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, commands)
 }
 
+// raceAtExit is GORACE for programs that tests start: under the race detector each would
+// sleep for a second at its end otherwise.
+func raceAtExit() string { return "atexit_sleep_ms=0 " + os.Getenv("GORACE") }
+
 // TestScript runs the scripts in testdata/script, each with the real binary in a
 // directory of its own.
 func TestScript(t *testing.T) {
@@ -32,6 +36,7 @@ func TestScript(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			// A server that a script left in the background does not outlive it.
 			e.Setenv("XDG_RUNTIME_DIR", filepath.Join(e.WorkDir, "run"))
+			e.Setenv("GORACE", raceAtExit())
 			e.Defer(func() { _, _ = daemon.Terminate(filepath.Join(e.WorkDir, "run", "tributary-servers")) })
 			return os.Mkdir(filepath.Join(e.WorkDir, "run"), 0o700)
 		},

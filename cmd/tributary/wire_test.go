@@ -37,8 +37,7 @@ func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command("tributary", args...), ended: make(chan struct{}), news: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
-	// Under the race detector every process would sleep for a second at its end.
-	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	p.cmd.Env = append(os.Environ(), "GORACE="+raceAtExit())
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = &p.stdout, p, patience
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
