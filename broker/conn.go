@@ -218,7 +218,7 @@ func (c *conn) answerNow(rq *request) (done bool, err error) {
 // answered counts a request off.
 func (c *conn) answered(rq *request) {
 	c.waiting.Add(-1)
-	c.b.counters.requestTime[rq.api.key].Add(int64(time.Since(rq.at)))
+	c.b.counters.count(rq)
 }
 
 // serveNext reads a frame of so many bytes, the next, and serves it; or serves it while it reads it.
@@ -396,6 +396,7 @@ func (c *conn) serve(cur cursor) (rq *request, err error) {
 	if s := cur.more; s != nil {
 		rq.at = rq.at.Add(s.idle) // as if it had been there when it was begun
 	}
+	rq.times.served = time.Since(rq.at)
 	rq.endRequest()
 	return rq, err
 }
@@ -455,6 +456,7 @@ func (c *conn) answer(rq *request) (err error) {
 			return fmt.Errorf("%s: not answered in time", rq.api.name)
 		}
 	}
+	rq.times.turn = time.Since(rq.at)
 	if rq.send == nil {
 		if c.owed.Add(-int64(len(rq.answer))) <= maxOwed {
 			select {

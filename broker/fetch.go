@@ -176,7 +176,9 @@ func (f *fetch) run() error {
 	defer f.release()
 	got, settled := f.read()
 	if !settled && got < f.minBytes {
+		began := time.Now()
 		got = f.wait(got)
+		f.rq.times.waited = time.Since(began)
 	}
 	f.meter(got)
 	f.choose()

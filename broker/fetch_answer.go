@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"time"
+
 	"github.com/tributary-net/tributary/internal/commitlog"
 )
 
@@ -64,6 +66,7 @@ func (f *fetch) write() error {
 	}
 	out = appendTags(out, flexible)
 	putInt32(out, int32(len(out)-4+total))
+	rq.times.writing = time.Since(rq.at)
 	from := 0
 	for _, cut := range cuts {
 		if err := c.writeAll(out[from:cut.at]); err != nil {

@@ -34,6 +34,7 @@ const producedFrom = 0
 type production struct {
 	rq   *request
 	left atomic.Int32 // partitions that are not flushed, and one for the handler itself
+	wait bool         // it is counted among those that wait
 	mu   sync.Mutex
 	out  []byte
 }
@@ -47,6 +48,9 @@ func (p *production) done(pos int, err error) {
 		p.mu.Unlock()
 	}
 	if p.left.Add(-1) == 0 {
+		if p.wait {
+			p.rq.broker().counters.unflushed.Add(-1)
+		}
 		p.rq.answerWith(p.out)
 	}
 }
@@ -134,6 +138,10 @@ func serveProduce(rq *request, _ kmsg.Request) error {
 	p.left.Add(int32(len(flushes)))
 	for _, w := range flushes {
 		w.log.NotifyFlushed(w.last, func(err error) { p.done(w.pos, err) })
+	}
+	if p.left.Load() > 1 {
+		p.wait = true
+		rq.broker().counters.unflushed.Add(1)
 	}
 	p.done(0, nil)
 	return nil

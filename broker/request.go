@@ -18,6 +18,7 @@ type request struct {
 	size        int    // of the body
 	at          time.Time
 	throttled   time.Duration // its client is to wait so long after the answer
+	times       requestTimes
 
 	ready  chan struct{} // closed when one of the following is set
 	answer []byte        // whole frame
@@ -44,6 +45,7 @@ func (rq *request) begin(n int) []byte {
 func (rq *request) answerWith(b []byte) {
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	rq.answer = b
+	rq.times.ready = time.Now()
 	rq.conn.owed.Add(int64(len(b)))
 	close(rq.ready)
 }
@@ -64,6 +66,7 @@ func (rq *request) respondFrom(f func() kmsg.Response) {
 		rq.tellThrottle(m)
 		b := m.AppendTo(rq.begin(512))
 		putInt32(b, int32(len(b)-4))
+		rq.times.writing = time.Since(rq.at)
 		err := rq.conn.writeAll(b)
 		rq.conn.b.buffers.put(b)
 		return err
@@ -73,6 +76,7 @@ func (rq *request) respondFrom(f func() kmsg.Response) {
 // sendWith leaves the answer to a function that runs on the connection's writer when everything before it is written.
 func (rq *request) sendWith(f func() error) {
 	rq.send = f
+	rq.times.ready = time.Now()
 	close(rq.ready)
 }
 

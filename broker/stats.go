@@ -7,11 +7,12 @@ import (
 
 // counters are the broker's own; Stats is their snapshot. Everything in them is atomic.
 type counters struct {
-	requests    [maxAPIKey + 1]atomic.Uint64
-	requestTime [maxAPIKey + 1]atomic.Int64 // nanoseconds from frame read to answer written
-	codes       [maxCode + 1]atomic.Uint64  // the last one: codeUnknown and what lies beyond
-	bytesIn     atomic.Uint64
-	bytesOut    atomic.Uint64
+	requests     [maxAPIKey + 1]atomic.Uint64
+	requestTime  [maxAPIKey + 1]atomic.Int64 // nanoseconds from frame read to answer written
+	requestParts [maxAPIKey + 1][requestParts]atomic.Int64
+	codes        [maxCode + 1]atomic.Uint64 // the last one: codeUnknown and what lies beyond
+	bytesIn      atomic.Uint64
+	bytesOut     atomic.Uint64
 
 	connections atomic.Int64
 	accepted    atomic.Uint64
@@ -30,7 +31,8 @@ type counters struct {
 	reauthenticated atomic.Uint64
 	expired         atomic.Uint64
 
-	waiting atomic.Int64
+	waiting   atomic.Int64 // fetches
+	unflushed atomic.Int64 // produces
 }
 
 // code counts an answer's error code and returns it as the wire has it.
@@ -77,6 +79,7 @@ type Stats struct {
 	ResponseBytes uint64 // written to clients
 	InFlightBytes int64  // requests being read or served now
 	WaitingFetch  int64  // fetches that wait for records now
+	WaitingFlush  int64  // produces that wait for a flush now
 
 	FetchSessions FetchSessionStats
 
@@ -91,6 +94,17 @@ type Stats struct {
 	UncleanStart bool // the last stop was not in order, so the logs were recovered
 	Offline      bool // an fsync was not answered: nothing more is written
 	Disk         DiskStats
+	Log          LogStats
+}
+
+// LogStats says what the logs of all partitions together do.
+type LogStats struct {
+	Segments    int
+	Flushes     uint64 // of partitions
+	FlushErrors uint64 // one takes the data directory offline
+	FlushTime   time.Duration
+	Recovered   uint64 // partitions looked at batch by batch at the start
+	CutBytes    uint64 // thrown away behind the last whole batch then
 }
 
 // DiskStats says how the disk of the data directory stands, and what compaction did on it.
@@ -111,6 +125,8 @@ type RequestStats struct {
 	Name  string
 	Count uint64
 	Time  time.Duration // from a frame read whole to its answer written, waiting included, all requests together
+
+	Parts [requestParts]time.Duration // of that, by [RequestPart]
 }
 
 // TopicStats counts what goes in and out of one topic, and says what it holds.
@@ -172,6 +188,7 @@ func (b *Broker) Stats() Stats {
 		ResponseBytes:        c.bytesOut.Load(),
 		InFlightBytes:        b.buffers.inFlight(),
 		WaitingFetch:         c.waiting.Load(),
+		WaitingFlush:         c.unflushed.Load(),
 		FetchSessions:        b.fetches.stats(),
 		Errors:               make(map[int16]uint64),
 		UncleanStart:         !b.dir.WasClean(),
@@ -183,11 +200,17 @@ func (b *Broker) Stats() Stats {
 		Compactions: uint64(st.Compactions), CompactErrors: uint64(st.CompactErrors),
 		CompactedInput: uint64(st.CompactedInput), CompactedOutput: uint64(st.CompactedOutput),
 	}
+	s.Log = LogStats{
+		Segments: st.Segments, Flushes: uint64(st.Flushes), FlushErrors: uint64(st.FlushErrors), FlushTime: st.FlushTime,
+		Recovered: uint64(st.RecoveredLogs), CutBytes: uint64(st.CutBytes),
+	}
 	for key := range b.apis {
 		if api := b.apis[key]; api != nil {
-			s.Requests = append(s.Requests, RequestStats{
-				Key: int16(key), Name: api.name, Count: c.requests[key].Load(), Time: time.Duration(c.requestTime[key].Load()),
-			})
+			r := RequestStats{Key: int16(key), Name: api.name, Count: c.requests[key].Load(), Time: time.Duration(c.requestTime[key].Load())}
+			for i := range r.Parts {
+				r.Parts[i] = time.Duration(c.requestParts[key][i].Load())
+			}
+			s.Requests = append(s.Requests, r)
 		}
 	}
 	for i := range c.codes {

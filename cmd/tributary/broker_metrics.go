@@ -34,12 +34,14 @@ var (
 	brokerOut             = brokerDesc("response_bytes_total", "Bytes written to clients.")
 	brokerInFlight        = brokerDesc("in_flight_bytes", "Requests being read or served now.")
 	brokerWaiting         = brokerDesc("waiting_fetches", "Fetches that wait for records now.")
+	brokerUnflushed       = brokerDesc("waiting_produces", "Produce requests that wait for a flush now.")
 	brokerSessions        = brokerDesc("fetch_sessions", "Consumers whose partitions the broker keeps, so that they name only what changes (KIP-227).")
 	brokerSessionParts    = brokerDesc("fetch_session_partitions", "Partitions in all fetch sessions together.")
 	brokerSessionsBegun   = brokerDesc("fetch_sessions_begun_total", "Fetch sessions begun.")
 	brokerSessionsEvicted = brokerDesc("fetch_sessions_evicted_total", "Fetch sessions ended in favour of others.")
 	brokerRequests        = brokerDesc("requests_total", "Requests, by kind.", "request")
 	brokerSeconds         = brokerDesc("request_seconds_total", "Time from a request read to its answer written, waiting included, by kind.", "request")
+	brokerParts           = brokerDesc("request_part_seconds_total", "The parts of that time, by kind: spent on a request (local), waiting for a flush, group members or records (remote), for answers before it (response_queue), and sending (response_send).", "request", "part")
 	brokerErrors          = brokerDesc("errors_total", "Answers with an error, by Kafka's name of it.", "error")
 	brokerPartitions      = brokerDesc("partitions", "Partitions of all topics.")
 	brokerUnclean         = brokerDesc("unclean_start", "1 when the last stop was not in order.")
@@ -49,6 +51,11 @@ var (
 	brokerDiskRefused     = brokerDesc("disk_refused_total", "Batches refused for want of room.")
 	brokerCompactions     = brokerDesc("compactions_total", "Compactions of partitions, by result.", "result")
 	brokerCompacted       = brokerDesc("compaction_bytes_total", "Bytes that compaction read and wrote.", "direction")
+	brokerSegments        = brokerDesc("log_segments", "Segments of all partitions.")
+	brokerFlushes         = brokerDesc("log_flushes_total", "Flushes of partitions, by result.", "result")
+	brokerFlushSeconds    = brokerDesc("log_flush_seconds_total", "Time these flushes took, all together.")
+	brokerRecovered       = brokerDesc("log_recovered_partitions_total", "Partitions looked at batch by batch at the start, because the last stop was not in order.")
+	brokerCut             = brokerDesc("log_cut_bytes_total", "Bytes behind the last whole batch that were cut off then.")
 	brokerGroups          = brokerDesc("groups", "Consumer groups, by state.", "state")
 	brokerMembers         = brokerDesc("group_members", "Members of all consumer groups.")
 
@@ -69,6 +76,7 @@ func (c brokerCollector) Describe(d chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		brokerConnections, brokerAccepted, brokerClosed, brokerAuth, brokerUnsupported, brokerPanics, brokerIn, brokerOut, brokerInFlight,
 		brokerWaiting, brokerSessions, brokerSessionParts, brokerSessionsBegun, brokerSessionsEvicted, brokerRequests, brokerSeconds, brokerErrors, brokerPartitions, brokerUnclean, brokerOffline, brokerGroups,
+		brokerUnflushed, brokerParts, brokerSegments, brokerFlushes, brokerFlushSeconds, brokerRecovered, brokerCut,
 		brokerDiskFree, brokerDiskFull, brokerDiskRefused, brokerCompactions, brokerCompacted,
 		brokerMembers, quotaRate, quotaThrottled, topicMessagesIn, topicBytesIn, topicBytesOut, topicRejected, topicDuplicates, topicSize, topicMessages,
 		topicPartitions,
@@ -104,6 +112,13 @@ func (c brokerCollector) Collect(m chan<- prometheus.Metric) {
 	counter(brokerOut, float64(s.ResponseBytes))
 	gauge(brokerInFlight, float64(s.InFlightBytes))
 	gauge(brokerWaiting, float64(s.WaitingFetch))
+	gauge(brokerUnflushed, float64(s.WaitingFlush))
+	gauge(brokerSegments, float64(s.Log.Segments))
+	counter(brokerFlushes, float64(s.Log.Flushes), "ok")
+	counter(brokerFlushes, float64(s.Log.FlushErrors), "error")
+	counter(brokerFlushSeconds, s.Log.FlushTime.Seconds())
+	counter(brokerRecovered, float64(s.Log.Recovered))
+	counter(brokerCut, float64(s.Log.CutBytes))
 	gauge(brokerSessions, float64(s.FetchSessions.Sessions))
 	gauge(brokerSessionParts, float64(s.FetchSessions.Partitions))
 	counter(brokerSessionsBegun, float64(s.FetchSessions.Begun))
@@ -123,6 +138,9 @@ func (c brokerCollector) Collect(m chan<- prometheus.Metric) {
 	for _, r := range s.Requests {
 		counter(brokerRequests, float64(r.Count), r.Name)
 		counter(brokerSeconds, r.Time.Seconds(), r.Name)
+		for i, d := range r.Parts {
+			counter(brokerParts, d.Seconds(), r.Name, broker.RequestPart(i).String())
+		}
 	}
 	for code, n := range s.Errors {
 		counter(brokerErrors, float64(n), errorName(code))

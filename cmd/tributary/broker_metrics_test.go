@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,18 @@ func TestBrokerMetrics(t *testing.T) {
 			t.Errorf("%s is %g (there: %v), want %g", name, v, ok, want)
 		}
 	}
+	// The answers came, so that their time is counted or about to be; that of the first is.
+	total, parts := got["tributary_broker_request_seconds_total Produce"], 0.0
+	for _, part := range []string{"local", "remote", "response_queue", "response_send"} {
+		v, ok := got["tributary_broker_request_part_seconds_total "+part+" Produce"]
+		if !ok || v < 0 {
+			t.Errorf("part %s of the time of Produce is %g (there: %v)", part, v, ok)
+		}
+		parts += v
+	}
+	if parts <= 0 || total <= 0 {
+		t.Errorf("requests took %g s, in parts %g", total, parts)
+	}
 	if got["tributary_broker_connections"] < 1 || got["tributary_broker_request_bytes_total"] < 100 {
 		t.Errorf("connections %g, request bytes %g", got["tributary_broker_connections"], got["tributary_broker_request_bytes_total"])
 	}
@@ -116,5 +129,25 @@ func TestBrokerMetricsBoundLabels(t *testing.T) {
 	brokerCollector{}.topics(func(*prometheus.Desc, float64, ...string) {}, count, topics)
 	if len(seen) != brokerTopicLabels+1 || seen["other"] != 3 {
 		t.Errorf("%d labels, other %g; want %d and 3", len(seen), seen["other"], brokerTopicLabels+1)
+	}
+}
+
+// What the reference says of Kafka's MBeans names metrics that there are.
+func TestBrokerMBeans(t *testing.T) {
+	all, err := metrics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, m := range all {
+		known[m.name] = true
+	}
+	named := regexp.MustCompile(`tributary_[a-z_]+`)
+	for _, m := range brokerMBeans {
+		for _, name := range named.FindAllString(m.here, -1) {
+			if !known[name] {
+				t.Errorf("%s: there is no metric %s", m.mbean, name)
+			}
+		}
 	}
 }

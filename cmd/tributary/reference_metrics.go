@@ -148,6 +148,9 @@ func writeMetrics(w io.Writer) error {
 		if p.part == "kafka" {
 			writeJavaNames(w)
 		}
+		if p.part == "broker" {
+			writeBrokerMBeans(w)
+		}
 	}
 	if len(all) > 0 {
 		return fmt.Errorf("metric %s belongs to no part of the reference", all[0].name)
