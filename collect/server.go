@@ -198,6 +198,7 @@ type worker struct {
 	listen   netip.AddrPort
 	stopping atomic.Bool
 	pauses   bool // the receive buffer is large enough for it
+	rests    int  // in a row
 
 	mu    sync.Mutex // guards what follows
 	stats SocketStats
@@ -228,7 +229,8 @@ func (w *worker) run(ctx context.Context) error {
 	var dg flow.Datagram
 	left := -1 // once the server is told to stop: as many datagrams wait at most
 	for {
-		n, err := w.socket.receive()
+		n, err := w.socket.receive(w.rest)
+		w.rests = 0
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded) && left < 0:
@@ -317,6 +319,21 @@ func (w *worker) pause() {
 	if w.pauses && !w.stopping.Load() {
 		time.Sleep(pauseTime - time.Duration(time.Now().UnixNano())%pauseTime)
 	}
+}
+
+// mostRests is how often a worker that finds nothing pauses before it waits for the next
+// datagram, however long that takes. While some keep coming it is cheaper to look again: a
+// wait that the runtime hears of wakes its monitor for a millisecond.
+const mostRests = 2
+
+// rest pauses instead of waiting, and reports whether it has.
+func (w *worker) rest() bool {
+	if !w.pauses || w.rests == mostRests || w.stopping.Load() {
+		return false
+	}
+	w.rests++
+	w.pause()
+	return true
 }
 
 // empty reports whether no datagram waits in the socket.

@@ -151,10 +151,11 @@ func newSocket(conn *net.UDPConn, batch int) (*socket, error) {
 	return s, nil
 }
 
-// receive waits for datagrams and reads as many as there are, up to the batch.
+// receive waits for datagrams and reads as many as there are, up to the batch. While there
+// are none it calls rest, and looks again if that reports true.
 // Once interrupted it no longer waits: when there are none, or the time for them
 // is over, it returns os.ErrDeadlineExceeded.
-func (s *socket) receive() (int, error) {
+func (s *socket) receive(rest func() bool) (int, error) {
 	for i := range s.headers {
 		s.headers[i].hdr.Namelen = unix.SizeofSockaddrInet6
 		s.headers[i].hdr.SetControllen(len(s.slots[i].control))
@@ -167,7 +168,7 @@ func (s *socket) receive() (int, error) {
 			}
 			flags = unix.MSG_DONTWAIT
 		}
-		n, e := s.recvmmsg(flags)
+		n, e := s.recvmmsg(flags, rest)
 		switch e {
 		case 0:
 			// A call that interrupt woke comes back with one that is from nobody.
@@ -193,10 +194,15 @@ func (s *socket) receive() (int, error) {
 
 // recvmmsg reads without the runtime's knowledge where it need not wait: a system call that
 // the runtime hears of makes its monitor look at every 20 microseconds for a while, which
-// costs more than the call.
-func (s *socket) recvmmsg(flags uintptr) (n uintptr, e syscall.Errno) {
+// costs more than the call, or a few that find nothing.
+func (s *socket) recvmmsg(flags uintptr, rest func() bool) (n uintptr, e syscall.Errno) {
 	fd, headers, most := uintptr(s.fd), uintptr(unsafe.Pointer(&s.headers[0])), uintptr(len(s.headers))
-	n, _, e = syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, headers, most, flags|unix.MSG_DONTWAIT, 0, 0)
+	for {
+		n, _, e = syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, headers, most, flags|unix.MSG_DONTWAIT, 0, 0)
+		if e != syscall.EAGAIN || flags&unix.MSG_DONTWAIT != 0 || !rest() {
+			break
+		}
+	}
 	if e == syscall.EAGAIN && flags&unix.MSG_DONTWAIT == 0 {
 		n, _, e = syscall.Syscall6(unix.SYS_RECVMMSG, fd, headers, most, flags, 0, 0)
 	}

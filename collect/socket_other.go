@@ -30,7 +30,7 @@ func listenUDP(ctx context.Context, address string, _, receiveBuffer, _ int) ([]
 	return []*socket{{conn: conn, buf: make([]byte, maxDatagram), limit: receiveBuffer}}, nil
 }
 
-func (s *socket) receive() (n int, err error) {
+func (s *socket) receive(func() bool) (n int, err error) {
 	s.n, s.from, err = s.conn.ReadFromUDPAddrPort(s.buf)
 	return 1, err
 }
