@@ -392,6 +392,14 @@ func TestRefused(t *testing.T) {
 	if info := appendTo(t, l, append(plain(1, "a", "b"), plain(1, "c")...)); info.BaseOffset != 2 || info.LastOffset != 4 {
 		t.Errorf("two batches: %+v", info)
 	}
+	own := plain(1, "a")
+	own[17] ^= 1
+	for _, want := range []error{nil, commitlog.ErrCorrupt} { // its header is looked at nevertheless
+		if _, err := l.Append(own, commitlog.AppendOptions{Own: true}); !errors.Is(err, want) {
+			t.Errorf("own batch of %d octets, whose CRC is not looked at: %v, want %v", len(own), err, want)
+		}
+		own = own[:len(own)-1]
+	}
 }
 
 func TestReadLimits(t *testing.T) {

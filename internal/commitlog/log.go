@@ -217,6 +217,7 @@ type AppendOptions struct {
 	AllowTransactional bool // transactional batches, of a producer the caller knows to be in a transaction
 	UseReserve         bool // what DiskReserve and DiskBudget keep from others, for what makes it possible to go on
 	Unsequenced        bool // such batches with base sequence -1, which a coordinator writes in a producer's name
+	Own                bool // the caller has made the batches: their records and CRC, which is kept, are taken as they are
 
 	// MayCallBack says that the caller holds nothing which others want who wait for a flush: where a sync is as quick as
 	// handing it over, it is done before Append returns, and they are told.

@@ -86,7 +86,8 @@ type Producer struct {
 	tooLarge   int             // octets of a batch that the topic would not take; 0: none was
 	grown      time.Time       // when that was last doubted
 
-	spool     Spool // nil: there is none
+	spool     Spool     // nil: there is none
+	unsaved   time.Time // since when something is decided that is not saved; zero: nothing is
 	lanes     []*lane
 	moving    *moveState
 	spoolFull atomic.Bool
@@ -100,6 +101,11 @@ type Producer struct {
 // spoolPatience is how long an appender waits for memory at least where there is a
 // spool: records are given up when that is full, not before.
 const spoolPatience = 10 * time.Second
+
+// saveWithin is how long it may take until it is saved that Kafka has taken a batch. What is
+// sent meanwhile has that saved with it; a process that is killed before sends the batch
+// again, with the numbers that it had.
+const saveWithin = 500 * time.Millisecond
 
 // defaultLinger is how long a batch waits for more records where linger.ms is not set.
 const defaultLinger = 50 * time.Millisecond

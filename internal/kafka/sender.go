@@ -82,7 +82,7 @@ func (s *sender) collect() (ready bool, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d := s.until.Sub(now); d > 0 {
-		return false, d
+		return false, min(d, p.saveInTime(now))
 	}
 	s.carried = s.carried[:0]
 	s.address = p.brokers[s.broker]
@@ -129,7 +129,7 @@ func (s *sender) collect() (ready bool, wait time.Duration) {
 			return false, p.settings.backoff(1)
 		}
 	}
-	return len(s.carried) > 0, wait
+	return len(s.carried) > 0, min(wait, p.saveInTime(now))
 }
 
 // memory is how long a batch may be in doubt: a broker forgets a producer after
@@ -206,11 +206,6 @@ func (s *sender) send() {
 		p.wake(pt) // leader may have moved meanwhile
 	}
 	p.assign()
-	if p.spool != nil {
-		if err := p.save(); err != nil {
-			p.tell(err)
-		}
-	}
 }
 
 // said is what an answer says about a partition. If it says nothing, what became of the

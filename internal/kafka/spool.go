@@ -111,6 +111,8 @@ type lane struct {
 	done   int64      // records before it are decided
 	above  [][2]int64 // and these, in order
 	loaded int64      // records before it are in memory, or decided
+	// trimmed: the spool has been told that records before it are not needed.
+	trimmed int64
 	// skip are ranges that are in memory for another reason: they were under way
 	// when the process ended.
 	skip [][2]int64
@@ -224,7 +226,14 @@ func (p *Producer) settle(b *batch) {
 	l.decide(b.offset, b.offset+int64(b.records))
 	p.spooled.Add(-int64(b.flows))
 	p.spool.Free(b.stored)
-	p.spool.Trim(b.lane, l.done)
+	p.decided()
+}
+
+// decided notes that there is something to save.
+func (p *Producer) decided() {
+	if p.unsaved.IsZero() {
+		p.unsaved = time.Now()
+	}
 }
 
 // loadAhead is how many batches for any partition are brought into memory at once.
@@ -367,7 +376,31 @@ func (p *Producer) save() error {
 	if err := p.spool.Save(data); err != nil {
 		return fmt.Errorf("save the state of the spool: %w", err)
 	}
+	p.unsaved = time.Time{}
+	for i, l := range p.lanes {
+		if l.done > l.trimmed { // whoever goes on from here needs it no more
+			p.spool.Trim(int32(i), l.done)
+			l.trimmed = l.done
+		}
+	}
 	return nil
+}
+
+// saveInTime saves what has been decided once it is time, and returns how long that is until
+// then.
+func (p *Producer) saveInTime(now time.Time) time.Duration {
+	if p.unsaved.IsZero() {
+		return time.Hour
+	}
+	if left := saveWithin - now.Sub(p.unsaved); left > 0 {
+		return left
+	}
+	if err := p.save(); err != nil {
+		p.tell(err)
+		p.unsaved = now
+		return saveWithin
+	}
+	return time.Hour
 }
 
 // recover goes on where another process ended.
@@ -528,6 +561,6 @@ func (p *Producer) spreadStored() error {
 		p.drop(b)
 		from.decide(b.offset, b.offset+int64(b.records))
 		from.loaded = from.done
-		p.spool.Trim(0, from.done)
+		p.decided()
 	}
 }

@@ -48,8 +48,8 @@ type notesFile struct {
 	buf    []byte
 
 	syncing   sync.Mutex
-	filesMu   sync.Mutex // nothing is waited for with it
-	file, old *os.File   // old: the one before, if it is not synced yet
+	filesMu   sync.Mutex     // nothing is waited for with it
+	file, old commitlog.File // old: the one before, if it is not synced yet
 }
 
 // notedPlace is where records are in a lane of one of the folders.
@@ -196,14 +196,14 @@ func (n *notesFile) renote() error {
 // a power cut the logs may have less than the new one says.
 func (n *notesFile) rotate() error {
 	number := n.number + 1
-	file, err := os.OpenFile(n.name(number), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	file, err := commitlog.OSFS().OpenFile(n.name(number), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}
 	whole := n.encode(n.ends, n.account.All())
 	if _, err := file.WriteAt(whole, 0); err != nil {
 		_ = file.Close()
-		_ = os.Remove(file.Name())
+		_ = os.Remove(n.name(number))
 		return err
 	}
 	n.filesMu.Lock()

@@ -119,7 +119,7 @@ type spoolFolder struct {
 	torn   []kafka.Place             // see kafka.Spool
 	notes  atomic.Pointer[notesFile] // nil: none are kept
 
-	states  [2]*os.File
+	states  [2]commitlog.File
 	number  uint64 // of the last state saved
 	encoded []byte
 	dirty   atomic.Bool
@@ -176,11 +176,15 @@ func (f *spoolFolder) openStates(destination string) error {
 		return err
 	}
 	for i := range f.states {
-		if f.states[i], err = os.OpenFile(filepath.Join(f.path, fmt.Sprintf("state.%d", i)), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		if f.states[i], err = commitlog.OSFS().OpenFile(f.stateName(i), os.O_RDWR|os.O_CREATE); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (f *spoolFolder) stateName(i int) string {
+	return filepath.Join(f.path, fmt.Sprintf("state.%d", i))
 }
 
 // chores trims logs and syncs states: what takes time and is not urgent.
@@ -264,7 +268,7 @@ func (f *spoolFolder) Append(lane int32, b []byte) (int64, error) {
 		}
 		f.logs = append(f.logs, l)
 	}
-	info, err := f.logs[lane].Append(b, commitlog.AppendOptions{})
+	info, err := f.logs[lane].Append(b, commitlog.AppendOptions{Own: true})
 	if err != nil {
 		f.spool.used.Add(-int64(len(b)))
 		return 0, err
@@ -376,8 +380,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (f *spoolFolder) Load() ([]byte, error) {
 	var newest []byte
 	some := false
-	for _, file := range f.states {
-		b, err := os.ReadFile(file.Name())
+	for i := range f.states {
+		b, err := os.ReadFile(f.stateName(i))
 		if err != nil {
 			return nil, err
 		}
