@@ -105,14 +105,18 @@ func TestWireHostile(t *testing.T) {
 	balance()
 	round(1)
 	warm := collector.peakMemory(t)
-	for n := range 8 {
+	more := 8
+	if raceDetector { // where memory says nothing
+		more = 2
+	}
+	for n := range more {
 		round(2 + n)
 	}
 	balance()
 	// Room for what is touched late: each worker has 8 MB of buffers. And what waits
 	// for templates grows from round to round.
 	last := collector.peakMemory(t)
-	t.Logf("%d datagrams, peak memory %d octets after two rounds, %d after ten", sent, warm, last)
+	t.Logf("%d datagrams, peak memory %d octets after two rounds, %d after %d", sent, warm, last, 2+more)
 	// The race detector remembers several times as much beside it.
 	if !raceDetector && last > warm+warm/4+16<<20+reference.Stats().HeldOctets {
 		t.Errorf("peak memory went from %d to %d octets", warm, last)
