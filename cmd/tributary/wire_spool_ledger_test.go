@@ -27,7 +27,7 @@ type spoolLedger struct {
 // the last collector, to the flow; with several destinations, it is in all of them or
 // missing.
 func TestWireSpoolLedger(t *testing.T) {
-	for _, c := range []spoolLedger{
+	cases := []spoolLedger{
 		{"NetFlow v5", traffic.NetFlow5, "1", []string{"linger.ms=20"}},
 		{"NetFlow v5 with keys", traffic.NetFlow5, "2", []string{"linger.ms=20&compression.type=lz4&key=dst_port"}},
 		{"NetFlow v5 packed", traffic.NetFlow5, "2", []string{"format=packed"}},
@@ -36,10 +36,11 @@ func TestWireSpoolLedger(t *testing.T) {
 		{"NetFlow v9", traffic.NetFlow9, "1", []string{"linger.ms=20"}},
 		{"IPFIX", traffic.IPFIX, "2", []string{"batch.size=50000"}},
 		{"sFlow twice", traffic.SFlow, "1", []string{"linger.ms=20&key=dst_port", "batch.size=20000"}},
-	} {
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.run(t)
+			c.run(t, soakFor(t)/time.Duration(len(cases)))
 		})
 	}
 }
@@ -55,7 +56,9 @@ func (c *spoolLedger) announced(s traffic.LoadStats) uint64 {
 	return s.Flows
 }
 
-func (c *spoolLedger) run(t *testing.T) {
+// run goes on for so long at least.
+func (c *spoolLedger) run(t *testing.T, length time.Duration) {
+	t.Helper()
 	rng := seeded(t)
 	dir, spool := t.TempDir(), filepath.Join(t.TempDir(), "spool")
 	broker, address := startBroker(t, dir, hold.Address(t))
@@ -110,7 +113,7 @@ func (c *spoolLedger) run(t *testing.T) {
 		done <- nil
 	}()
 	lives := 6
-	begin, length := time.Now(), soakFor(t)
+	begin := time.Now()
 	for life := 0; life < lives || time.Since(begin) < length; life++ {
 		if rng.IntN(3) == 0 {
 			if kafka {
