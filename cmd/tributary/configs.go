@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/tributary-net/tributary/internal/kafka"
 	"github.com/tributary-net/tributary/internal/kafka/admin"
 )
 
@@ -171,6 +173,7 @@ func valueText(v *string, sensitive bool) string {
 type configsAlterOptions struct {
 	kafka    *kafkaOptions
 	set      []string
+	setFile  string
 	unset    []string
 	append   []string
 	subtract []string
@@ -179,6 +182,7 @@ type configsAlterOptions struct {
 
 func (o *configsAlterOptions) register(fs *pflag.FlagSet, prefix string) {
 	listVar(fs, &o.set, prefix+"set", "name=value", checkPair, "set this (repeatable)")
+	stringVar(fs, &o.setFile, prefix+"set-file", "set what this properties `file` says")
 	listVar(fs, &o.unset, prefix+"unset", "name", nil, "put this back to what is inherited or default (repeatable)")
 	listVar(fs, &o.append, prefix+"append", "name=value", checkPair, "add the value to a list (repeatable)")
 	listVar(fs, &o.subtract, prefix+"subtract", "name=value", checkPair, "take the value out of a list (repeatable)")
@@ -190,6 +194,19 @@ func (o *configsAlterOptions) check() error { return o.kafka.check() }
 // changes are what the options say, in their order.
 func (o *configsAlterOptions) changes() ([]admin.SettingChange, error) {
 	var all []admin.SettingChange
+	if o.setFile != "" {
+		text, err := os.ReadFile(o.setFile)
+		if err != nil {
+			return nil, err
+		}
+		err = kafka.EachProperty(text, func(_ int, name, value string) error {
+			all = append(all, admin.SettingChange{Op: admin.Set, Name: name, Value: value})
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", o.setFile, err)
+		}
+	}
 	for _, l := range []struct {
 		op   admin.SettingOp
 		list []string
@@ -203,7 +220,7 @@ func (o *configsAlterOptions) changes() ([]admin.SettingChange, error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, errors.New("nothing to change; allowed are --set, --unset, --append and --subtract")
+		return nil, errors.New("nothing to change; allowed are --set, --set-file, --unset, --append and --subtract")
 	}
 	return all, nil
 }

@@ -107,9 +107,7 @@ var configs = table(clusterOptions+`add-config= add-config-file= all alter broke
 		}
 		return Command{Args: args}, nil
 	}
-	if p.has("add-config-file") {
-		return Command{}, errors.New("--add-config-file is not there; --add-config is")
-	}
+	args = p.pass(args, "set-file", "add-config-file")
 	for _, list := range p.values["add-config"] {
 		for _, pair := range splitConfigs(list) {
 			args = append(args, "--set="+pair)
@@ -118,8 +116,8 @@ var configs = table(clusterOptions+`add-config= add-config-file= all alter broke
 	for _, n := range splitList(p.get("delete-config")) {
 		args = append(args, "--unset="+n)
 	}
-	if !p.has("add-config") && !p.has("delete-config") {
-		return Command{}, errors.New("--add-config or --delete-config must be given")
+	if !p.has("add-config") && !p.has("add-config-file") && !p.has("delete-config") {
+		return Command{}, errors.New("--add-config, --add-config-file or --delete-config must be given")
 	}
 	args = append(args, "--", subject)
 	done := "Completed updating config for " + subject + " " + name + "."
