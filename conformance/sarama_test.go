@@ -234,6 +234,7 @@ type reader struct {
 	changed    chan struct{} // has something in it after every change
 	partitions map[int32]bool
 	got        map[string]int // by value, partition and offset
+	errs       []error        // that the client told of, such as commits that failed
 }
 
 func (s *saramaClient) reader(t *testing.T, group, topic string, change ...func(*sarama.Config)) *reader {
@@ -252,6 +253,11 @@ func (s *saramaClient) reader(t *testing.T, group, topic string, change ...func(
 			}
 		}
 		r.done <- g.Close()
+	}()
+	go func() {
+		for err := range g.Errors() {
+			r.change(func() { r.errs = append(r.errs, err) })
+		}
 	}()
 	t.Cleanup(cancel)
 	return r
@@ -339,19 +345,42 @@ func (s *saramaClient) groups(t *testing.T) {
 			one.stop(t)
 			two.await(t, "the second takes over", func() bool { return len(two.partitions) == 4 })
 			s.send(t, name, 100, idempotent)
-			two.await(t, "the rest", func() bool { return len(two.got) == 100 })
+			two.await(t, "the rest", func() bool {
+				rest := 0
+				for record := range two.got {
+					if one.got[record] == 0 {
+						rest++
+					}
+				}
+				return rest == 100
+			})
 			two.stop(t)
-			for value, n := range one.got {
-				if n != 1 {
-					t.Errorf("record %s came %d times", value, n)
-				}
-			}
-			for value, n := range two.got {
-				if n != 1 {
-					t.Errorf("record %s came %d times after the takeover", value, n)
-				}
-			}
+			onceOrTold(t, one, two)
 		})
+	}
+}
+
+// onceOrTold holds that a record comes to a group once, or that the client has told of an error. Its last commit of a session is
+// tried four times and then given up, and whoever has the partition next reads from the commit before: at least once is what
+// it promises.
+func onceOrTold(t *testing.T, readers ...*reader) {
+	t.Helper()
+	times := make(map[string]int)
+	var errs []error
+	for _, r := range readers {
+		r.mu.Lock()
+		for record, n := range r.got {
+			times[record] += n
+		}
+		errs = append(errs, r.errs...)
+		r.mu.Unlock()
+	}
+	for record, n := range times {
+		if n > 1 && len(errs) == 0 {
+			t.Errorf("record %s came %d times, and the client told of no error", record, n)
+		} else if n > 1 {
+			t.Logf("record %s came %d times after %v", record, n, errs)
+		}
 	}
 }
 
