@@ -4,6 +4,7 @@
 // topics that a command creates when they are missing ([EnsureTopic]).
 //
 // Settings keep Kafka's own property names, so that what is known about a Java
-// client holds here. The package makes no client of its own and hides none of
-// franz-go's: callers produce and consume with kgo.
+// client holds here. Callers produce and consume with kgo, of which nothing is hidden;
+// who produces very much has a [Producer], which makes batches and sends them over
+// connections of its own.
 package kafka
