@@ -38,11 +38,9 @@ func (g *gather) fill(pieces [][]byte, octets int) {
 // try reports whether there is nothing to wait for.
 func (g *gather) try(fd uintptr) bool {
 	for {
-		var n uintptr
-		n, _, g.err = syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&g.vectors[0])), uintptr(g.used))
+		g.n, g.err = writeVector(fd, g.vectors[:g.used])
 		switch g.err {
 		case 0:
-			g.n = int(n)
 			return true
 		case syscall.EINTR:
 		case syscall.EAGAIN:
