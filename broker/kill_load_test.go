@@ -18,7 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// killRounds is how often the broker is killed under load: TRIBUTARY_FAULT_ROUNDS, a hundred at most, or as often as a test
+// killRounds is how often the broker is killed under load: TRIBUTARY_FAULT_ROUNDS, or as often as a test
 // can afford.
 func killRounds(t *testing.T) int {
 	if s := os.Getenv("TRIBUTARY_FAULT_ROUNDS"); s != "" {
@@ -26,7 +26,7 @@ func killRounds(t *testing.T) int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return min(n, 100)
+		return n
 	}
 	return 3
 }

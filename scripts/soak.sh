@@ -3,7 +3,7 @@
 # the tests that break what can break, each for as long. Before that the broker's log
 # lives through FAULT_ROUNDS (2000) random histories of power cuts, full disks, failing
 # fsyncs and interrupted compactions, and the broker is killed and loses its power under
-# load as often, but a hundred times each at most:
+# load LOAD_ROUNDS (300) times each:
 #
 #   scripts/soak.sh [MINUTES [TEST]]     (10, all; TEST is a regular expression)
 #
@@ -28,12 +28,29 @@ if [ -n "$tests" ]; then
 	trials "$tests"
 	exit
 fi
-TRIBUTARY_FAULT_ROUNDS=${FAULT_ROUNDS:-2000} go test -count=1 -timeout 24h -run 'Crash|Compact' ./internal/commitlog
-TRIBUTARY_FAULT_ROUNDS=${FAULT_ROUNDS:-2000} go test -count=1 -v -timeout 24h -run '^Test(KillLoad|PowerLoss)$' ./broker
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# faults runs tests that break things and prints a row for the table in docs/broker.md: what was run, its seed, its
+# rounds, how it went, and what the tests say of it.
+#
+#   faults ROUNDS TESTS PACKAGE [SEED]     without SEED, the one that the tests print
+faults() {
+	local log=$work/faults result=passed seed=${4:-}
+	TRIBUTARY_FAULT_ROUNDS=$1 go test -count=1 -v -timeout 24h -run "$2" "$3" >"$log" 2>&1 || result=FAILED
+	[ "$result" = passed ] || grep -v '^=== ' "$log" | tail -n 200 >&2
+	[ -n "$seed" ] || seed=$(sed -n 's/.* seed \([0-9]*\)$/\1/p' "$log" | head -n 1)
+	printf '| `TRIBUTARY_FAULT_ROUNDS=%d go test -run '"'%s'"' %s` | %s | %d | %s |\n' "$1" "${2//|/\\|}" "$3" "${seed:-none}" "$1" "$result"
+	sed -n 's/^ *[a-z_]*_test.go:[0-9]*: \(.*\(times:\|rounds:\|committed,\).*\)/  \1/p' "$log"
+	[ "$result" = passed ]
+}
+rounds=${FAULT_ROUNDS:-2000}
+faults "$rounds" 'Crash|Compact' ./internal/commitlog "0 to $((rounds - 1))"
+faults "${LOAD_ROUNDS:-300}" '^TestKillLoad$' ./broker "none, kills go by the clock"
+faults "${LOAD_ROUNDS:-300}" '^TestPowerLoss$' ./broker
 
 binary=$PWD/bin/tributary
 [ -x "$binary" ] || make -s build
-work=$(mktemp -d)
 http=127.0.0.1:$((20000 + RANDOM % 20000))
 
 "$binary" up --demo --data "$work/data" --http "$http" --broker-listen 127.0.0.1:0 \
