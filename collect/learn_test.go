@@ -315,6 +315,7 @@ func FuzzState(f *testing.F) {
 		key, value, _ := strings.Cut(line, " ")
 		f.Add([]byte(key), []byte(value), []byte("\x00\x01\x02\x03\x04\x05\x06\x07"))
 	}
+	f.Add([]byte("192.0.2.1,0,10,0,boot,"), []byte(`{"boot_ms":1}`), []byte("0")) // within the first minute of 1970
 	f.Fuzz(func(t *testing.T, key, value, body []byte) {
 		st, err := collect.ParseState(key, value)
 		if err != nil {

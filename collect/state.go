@@ -159,7 +159,7 @@ func (dom *domain) appendState(states []State, key StateKey) []State {
 	}
 	if boot := dom.bootNs.Load(); boot != 0 {
 		told := dom.bootTold.Load()
-		if boot-told > uint64(bootDrift) && told-boot > uint64(bootDrift) {
+		if told == 0 || boot-told > uint64(bootDrift) && told-boot > uint64(bootDrift) {
 			told = boot
 			dom.bootTold.Store(boot)
 		}
