@@ -3,6 +3,7 @@ package broker_test
 import (
 	"bytes"
 	"errors"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -206,12 +207,22 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// TestFetchBytes fetches what was produced, by sendfile and, from a file that is none of the kernel's, through a buffer.
+// TestFetchBytes fetches what was produced: by sendfile, from a disk and from a file system in memory, and, from a file
+// that is none of the kernel's, through a buffer.
 func TestFetchBytes(t *testing.T) {
-	for name, cfg := range map[string]broker.Config{
+	configs := map[string]broker.Config{
 		"sendfile": testConfig(t),
 		"copy":     broker.WithSync(testConfig(t), func() error { return nil }),
-	} {
+	}
+	if dir, err := os.MkdirTemp("/dev/shm", "fetch"); err == nil {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		memory := testConfig(t)
+		memory.DataDir = dir
+		configs["memory"] = memory
+	} else {
+		t.Logf("without a file system in memory: %v", err)
+	}
+	for name, cfg := range configs {
 		t.Run(name, func(t *testing.T) {
 			cfg.MaxMessageBytes = 8 << 20
 			b := open(t, cfg)

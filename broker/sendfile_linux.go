@@ -1,15 +1,22 @@
 package broker
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tributary-net/tributary/internal/commitlog"
 )
+
+// inMemory is a file that may be in memory only. What is sent from there waits for no device, and the runtime need
+// not hear of it, which costs its monitor's time; see [quiet].
+type inMemory interface{ InMemory() bool }
+
+// mostQuiet is how much is sent without the runtime's knowledge at a time.
+const mostQuiet = 128 << 10
 
 // sendfile has the kernel move bytes of a file to the socket. The offset is explicit, so any number of consumers share
 // one open file. ok is false where it cannot be done, on a connection that is no socket of the kernel's for instance.
@@ -22,6 +29,10 @@ func (c *conn) sendfile(f commitlog.File, pos, n int64) (sent int64, ok bool, er
 	if err != nil {
 		return 0, false, nil
 	}
+	call, most := syscall.Syscall6, n
+	if m, can := f.(inMemory); can && m.InMemory() {
+		call, most = syscall.RawSyscall6, mostQuiet
+	}
 	ok = true
 	var failed error
 	err = c.raw.Write(func(out uintptr) bool {
@@ -29,22 +40,21 @@ func (c *conn) sendfile(f commitlog.File, pos, n int64) (sent int64, ok bool, er
 		cerr := in.Control(func(fd uintptr) {
 			for sent < n {
 				at := pos + sent
-				k, err := unix.Sendfile(int(out), int(fd), &at, int(n-sent))
-				if k > 0 {
+				k, _, errno := call(unix.SYS_SENDFILE, out, fd, uintptr(unsafe.Pointer(&at)), uintptr(min(n-sent, most)), 0, 0)
+				switch {
+				case errno == unix.EINTR:
+					continue
+				case errno == 0 && k > 0:
 					sent += int64(k)
 					continue
-				}
-				switch {
-				case errors.Is(err, unix.EINTR):
-					continue
-				case errors.Is(err, unix.EAGAIN):
+				case errno == unix.EAGAIN:
 					wait = true
-				case err == nil:
+				case errno == 0:
 					failed = io.ErrUnexpectedEOF
-				case sent == 0 && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)):
+				case sent == 0 && (errno == unix.EINVAL || errno == unix.ENOSYS):
 					ok = false
 				default:
-					failed = fmt.Errorf("sendfile: %w", err)
+					failed = fmt.Errorf("sendfile: %w", errno)
 				}
 				return
 			}
