@@ -179,16 +179,21 @@ func (l *ledger) snapshot(final bool) *ledgerSnapshot {
 }
 
 // destinationOf accounts for one destination. Decoded are the records that had been
-// decoded a moment ago.
+// decoded a moment ago: what the destination has not been given of them is in the hands
+// of a worker, which has others to give it first or waits for another destination. In the
+// last account nothing is.
 func destinationOf(head rowHead, name string, st sink.Stats, decoded uint64) destinationRow {
-	r := destinationRow{rowHead: head, To: name, Records: st.Written - st.Found, Found: st.Found, Delivered: st.Delivered, Spooled: st.Spooled, Dropped: st.Dropped, Refused: st.Refused}
+	given := st.Written - st.Found
+	r := destinationRow{rowHead: head, To: name, Records: given, Found: st.Found, Delivered: st.Delivered, Spooled: st.Spooled, Dropped: st.Dropped, Refused: st.Refused}
 	r.Row = rowDestination
 	done := st.Delivered + st.Spooled + st.Dropped + st.Refused
-	r.InFlight = st.Written - min(done, st.Written)
-	r.Holds = done <= st.Written && decoded <= r.Records
+	r.Holds = done <= st.Written
 	if head.Final {
-		r.Holds = r.Holds && decoded == r.Records
+		r.Holds = r.Holds && decoded == given
+	} else {
+		r.Records = max(given, decoded)
 	}
+	r.InFlight = r.Found + r.Records - min(done, st.Written)
 	return r
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tributary-net/tributary/internal/hold"
+	"github.com/tributary-net/tributary/internal/sink"
 	"github.com/tributary-net/tributary/internal/traffic"
 	"github.com/tributary-net/tributary/sflow"
 )
@@ -160,6 +161,31 @@ func TestLedgerThatDoesNotHold(t *testing.T) {
 	var b strings.Builder
 	if err := s.table(&b); err != nil || !strings.HasSuffix(b.String(), "\nthe balances do not hold\n") {
 		t.Errorf("table:\n%s", b.String())
+	}
+}
+
+// TestLedgerOfADestination: what a worker holds is in flight, until the last account.
+func TestLedgerOfADestination(t *testing.T) {
+	st := sink.Stats{Written: 100, Found: 40, Delivered: 60, Spooled: 10, Dropped: 5, Refused: 5}
+	for _, tt := range []struct {
+		final              bool
+		decoded, delivered uint64
+		records, inFlight  uint64
+		holds              bool
+	}{
+		{false, 60, 60, 60, 20, true},
+		{false, 50, 60, 60, 20, true}, // more came meanwhile
+		{false, 75, 60, 75, 35, true},
+		{true, 60, 60, 60, 20, true},
+		{true, 75, 60, 60, 20, false},
+		{true, 50, 60, 60, 20, false},
+		{false, 60, 81, 60, 0, false},
+	} {
+		st.Delivered = tt.delivered
+		r := destinationOf(rowHead{Final: tt.final}, "discard:", st, tt.decoded)
+		if r.Records != tt.records || r.InFlight != tt.inFlight || r.Holds != tt.holds || r.Found != 40 {
+			t.Errorf("%+v: %+v", tt, r)
+		}
 	}
 }
 

@@ -27,7 +27,8 @@ func TestDiskReserve(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if free, _ := d.Space(); n < 15 || free < 10_000 {
+	const beside = 100 // octets of checkpoints, which housekeeping may write after the last append
+	if free, _ := d.Space(); n < 15 || free < 10_000-beside {
 		t.Errorf("%d appends, %d bytes free", n, free)
 	}
 	if st := d.Stats(); !st.Full || st.RefusedFull != 1 || st.WriteErrors != 0 {
