@@ -73,6 +73,7 @@ var paths = []path{
 			{&ours, 200e3, ""},
 			{&oursLZ4, 200e3, "lz4"},
 			{&oursPacked, 200e3, "packed"},
+			{&oursPacked, 500e3, "packed, faster"},
 			{&oursSpool, 200e3, "with a spool"},
 		},
 	},
