@@ -321,20 +321,27 @@ func (k *brokerProcess) messages(ctx context.Context, topic string) (int64, erro
 
 // shape is what is produced.
 type shape struct {
-	name   string
-	record int   // bytes of a value
-	batch  int32 // largest batch, bytes
-	share  float64
+	name       string
+	record     int   // bytes of a value
+	batch      int32 // largest batch, bytes
+	partitions int32
+	java       bool // by Apache Kafka's own tools, else by franz-go
+	share      float64
 }
 
 // path is its name among those that can be asked for.
 func (s *shape) path() string { return "broker " + strings.ReplaceAll(s.name, " ", "") }
 
 var shapes = []shape{
-	{"1 KB records in 1 MB batches", 1000, 1_000_000, 1},
-	{"1 KB records in 16 KB batches", 1000, 16 << 10, 0.6},
-	{"100 B records in 1 MB batches", 100, 1_000_000, 0.4},
-	{"100 B records in 16 KB batches", 100, 16 << 10, 0.4},
+	{"1 KB records in 1 MB batches", 1000, 1_000_000, 6, false, 1},
+	{"1 KB records in 16 KB batches", 1000, 16 << 10, 6, false, 0.6},
+	{"100 B records in 1 MB batches", 100, 1_000_000, 6, false, 0.4},
+	{"100 B records in 16 KB batches", 100, 16 << 10, 6, false, 0.4},
+	{"1 KB records in 1 MB batches to one partition", 1000, 1_000_000, 1, false, 1},
+	{"100 B records in 16 KB batches to one partition", 100, 16 << 10, 1, false, 0.4},
+	{"1 KB records in 1 MB batches by Java", 1000, 1_000_000, 6, true, 1},
+	{"1 KB records in 16 KB batches by Java", 1000, 16 << 10, 6, true, 0.6},
+	{"100 B records in 16 KB batches by Java to one partition", 100, 16 << 10, 1, true, 0.4},
 }
 
 // The bars for brokers.
@@ -343,8 +350,6 @@ const (
 	consumeRatio   = 1.25 // times a bare sendfile loop's CPU time, consuming
 	brokerResident = 64e6
 )
-
-const brokerPartitions = 6
 
 // brokerResult is what producing and consuming came to.
 type brokerResult struct {
@@ -381,6 +386,9 @@ func (b *bench) brokers(ctx context.Context) error {
 func (b *bench) throughput(ctx context.Context, libs string) error {
 	var wanted []shape
 	for i, s := range shapes {
+		if s.java && libs == "" {
+			continue
+		}
 		if b.wanted(s.path()) && (!b.quick || i < 2 || len(b.only) > 0) {
 			wanted = append(wanted, s)
 		}
@@ -414,7 +422,7 @@ func (b *bench) throughput(ctx context.Context, libs string) error {
 	// The compiler of a virtual machine wants to have seen its work.
 	for _, k := range peers {
 		for _, s := range wanted {
-			if _, err := b.produceAndConsume(ctx, k, s, 0.2e9, false); err != nil {
+			if _, err := b.produceAndConsume(ctx, k, libs, s, 0.2e9, false); err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}
 		}
@@ -434,7 +442,7 @@ func (b *bench) throughput(ctx context.Context, libs string) error {
 				bare = append(bare, cpu.Seconds()/size*1e9)
 				i := (round + turn) % len(peers)
 				k := peers[i]
-				r, err := b.produceAndConsume(ctx, k, s, size, k.own())
+				r, err := b.produceAndConsume(ctx, k, libs, s, size, k.own())
 				if err != nil {
 					return fmt.Errorf("%s to %s: %w", s.name, k.name, err)
 				}
@@ -474,15 +482,19 @@ func kafkaLibs(ctx context.Context) (string, error) {
 }
 
 // produceAndConsume writes so many bytes to a new topic and reads them back; with floor
-// from a bare server of the same files, too.
-func (b *bench) produceAndConsume(ctx context.Context, k *brokerProcess, s shape, size float64, floor bool) (brokerResult, error) {
-	topic, err := k.newTopic(ctx, brokerPartitions, nil)
+// from a bare server of the same files, too. What Java does it does with these libraries.
+func (b *bench) produceAndConsume(ctx context.Context, k *brokerProcess, libs string, s shape, size float64, floor bool) (res brokerResult, err error) {
+	topic, err := k.newTopic(ctx, s.partitions, nil)
 	if err != nil {
-		return brokerResult{}, err
+		return res, err
 	}
 	defer k.deleteTopic(topic)
 	k.process.resetPeak()
-	res, err := k.produce(ctx, topic, s, size)
+	if s.java {
+		res, err = k.produceByJava(ctx, libs, topic, s, size)
+	} else {
+		res, err = k.produce(ctx, topic, s, size)
+	}
 	if err != nil {
 		return res, err
 	}
@@ -490,7 +502,12 @@ func (b *bench) produceAndConsume(ctx context.Context, k *brokerProcess, s shape
 	if err := readTwice(files); err != nil {
 		return res, err
 	}
-	if res.consume, err = k.consume(ctx, topic, res.records); err != nil {
+	if s.java {
+		res.consume, err = k.consumeByJava(ctx, libs, topic, res.records)
+	} else {
+		res.consume, err = k.consume(ctx, topic, res.records)
+	}
+	if err != nil {
 		return res, err
 	}
 	if floor {
@@ -578,7 +595,7 @@ func (k *brokerProcess) consume(ctx context.Context, topic string, records int64
 
 // reportBroker prints what came of a shape.
 func (b *bench) reportBroker(s shape, peers []*brokerProcess, results [][]brokerResult, bare spread) {
-	fmt.Printf("\nBrokers: %s, acks=all, %d partitions, data in memory\n", s.name, brokerPartitions)
+	fmt.Printf("\nBrokers: %s, acks=all, partitions: %d, data in memory\n", s.name, s.partitions)
 	t := newTable()
 	fmt.Fprintln(t, "  \tproduce, CPU s per GB\tconsume, CPU s per GB\tpeak MB\tproduce, times Kafka's work per CPU s\tconsume")
 	produce, consume := make([][]float64, len(peers)), make([][]float64, len(peers))

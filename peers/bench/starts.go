@@ -55,7 +55,7 @@ func (b *bench) cleanStarts(ctx context.Context, peers []newBroker) error {
 				return err
 			}
 			defer func() { k.close() }()
-			topic, err := k.newTopic(ctx, brokerPartitions, nil)
+			topic, err := k.newTopic(ctx, shapes[0].partitions, nil)
 			if err != nil {
 				return err
 			}
