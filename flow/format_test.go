@@ -450,6 +450,7 @@ func FuzzDecodeAny(f *testing.F) {
 	}
 	f.Add([]byte(`{"proto_number":300,"etype_number":1,"src_net":"10.0.0.0/8","src_mac":"02:00:00:00:00:01","as_path":[1],"mpls_ip":["::1"],"layer_stack":["Custom"],"elements":[{"enterprise":1,"id":2,"value":"00ff"}]}`))
 	f.Add([]byte(`{"dvc":"::1","time":18446744073709551615}`))
+	f.Add([]byte("\xea\x12\x0e\n\x04A000*\x06000\x80\xea0")) // an extra with two octets in a row that are not UTF-8
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r, again flow.Record
 		n := 0
