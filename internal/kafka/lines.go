@@ -61,18 +61,23 @@ func (f *LineFormat) cut(text []byte, separator, name string) (before, after []b
 
 func (f *LineFormat) headers(text []byte, r *kgo.Record) error {
 	list := r.Headers[:len(r.Headers):len(r.Headers)] // it may be another record's, too
-	for pair := range bytes.SplitSeq(text, []byte(f.HeaderSeparator)) {
+	pairs := bytes.Split(text, []byte(f.HeaderSeparator))
+	if len(pairs) > 1 { // separators at the end part nothing, as in Java's Pattern.split
+		for len(pairs) > 0 && len(pairs[len(pairs)-1]) == 0 {
+			pairs = pairs[:len(pairs)-1]
+		}
+	}
+	for _, pair := range pairs {
 		name, value, err := f.cut(pair, f.HeaderKeySeparator, "header key separator")
 		switch {
 		case err != nil:
 			return err
 		case name == nil:
 			name, value = pair, nil
+		case f.isNull(name):
+			return fmt.Errorf("a header without a name in %q", clip(text))
 		case f.isNull(value):
 			value = nil
-		}
-		if f.isNull(name) {
-			return fmt.Errorf("a header without a name in %q", clip(text))
 		}
 		list = append(list, kgo.RecordHeader{Key: string(name), Value: value})
 	}
