@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // DefaultPort is the port of a broker whose address names none.
@@ -178,7 +179,8 @@ func brokerAddress(h string) (string, error) {
 	if err != nil || n < 1 || n > 65535 {
 		return "", badEndpoint("broker %q: allowed are ports from 1 to 65535", h)
 	}
-	if host == "" || strings.ContainsAny(host, " \t[]/?#@") {
+	strange := func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) || strings.ContainsRune("[]/?#@", c) }
+	if host == "" || strings.ContainsFunc(host, strange) {
 		return "", badEndpoint("broker %q: allowed are host, host:port and [IPv6 address]:port", h)
 	}
 	if strings.Contains(host, ":") {
