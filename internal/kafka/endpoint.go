@@ -179,7 +179,9 @@ func brokerAddress(h string) (string, error) {
 	if err != nil || n < 1 || n > 65535 {
 		return "", badEndpoint("broker %q: allowed are ports from 1 to 65535", h)
 	}
-	strange := func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) || strings.ContainsRune("[]/?#@", c) }
+	strange := func(c rune) bool {
+		return unicode.IsSpace(c) || unicode.IsControl(c) || strings.ContainsRune("[]/?#@", c)
+	}
 	if host == "" || strings.ContainsFunc(host, strange) {
 		return "", badEndpoint("broker %q: allowed are host, host:port and [IPv6 address]:port", h)
 	}
