@@ -200,7 +200,7 @@ func (g *group) becomeConsumer(req *kmsg.ConsumerGroupHeartbeatRequest) ([]recor
 		g.forgetPending()
 		g.consumer, g.protocolType = newConsumerGroup(), consumerProtocol
 		return records, nil
-	case req.MemberEpoch > 0 || !g.mayUpgrade():
+	case req.MemberEpoch > 0 || !g.mayUpgrade(req):
 		return nil, &heartbeatRefusal{codeGroupIDNotFound, fmt.Sprintf("Group %s is not a consumer group.", g.id)}
 	case req.SubscribedTopicRegex != nil:
 		if _, no := compilePattern(*req.SubscribedTopicRegex); no != nil {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -204,9 +205,11 @@ func TestClassicMemberAnswers(t *testing.T) {
 	}
 }
 
-// A static member goes from one protocol to the other and back under its instance id.
+// A static member goes from one protocol to the other and back under its instance id, which takes no room for one more.
 func TestStaticMemberMigrates(t *testing.T) {
-	b := open(t, consumerConfig(t))
+	cfg := consumerConfig(t)
+	cfg.GroupMaxSize = 1
+	b := open(t, cfg)
 	c := mixedGroup{t: t, b: b, cl: client(t, b), group: "g", instance: kmsg.StringPtr("one")}
 	first, generation := c.join("")
 	c.sync(first, generation, 0)
@@ -220,6 +223,38 @@ func TestStaticMemberMigrates(t *testing.T) {
 	c.heartbeat(again, generation, 0)
 	if got := groupType(t, c.cl, "g"); got != "classic Stable" {
 		t.Errorf("the group is %s", got)
+	}
+}
+
+// A group becomes one of KIP-848 while its first member, a static one, waits for others to join: who takes the member's place
+// is a member, of an epoch above 0, which means one that joins.
+func TestStaticMemberMigratesBeforeFirstGeneration(t *testing.T) {
+	cfg := consumerConfig(t)
+	cfg.GroupInitialRebalanceDelay = time.Hour
+	b := open(t, cfg)
+	c := mixedGroup{t: t, b: b, cl: client(t, b), group: "g", instance: kmsg.StringPtr("one")}
+	if _, err := kadm.NewClient(c.cl).CreateTopic(deadline(t), 4, 1, nil, "flows"); err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan int16, 1)
+	ctx, waiting := deadline(t), client(t, b)
+	go func() {
+		resp, err := c.joinRequest("").RequestWith(ctx, waiting)
+		if err != nil {
+			answer <- -1
+			return
+		}
+		answer <- resp.ErrorCode
+	}()
+	eventually(t, "the member to wait", func() bool { return groupType(t, c.cl, "g") == "classic PreparingRebalance" })
+	if epoch := c.beat("next-one", 0, 0); epoch == 0 {
+		t.Error("who has joined is in epoch 0")
+	}
+	if got := <-answer; got != kerr.RebalanceInProgress.Code {
+		t.Errorf("the join that waited: %v", kerr.ErrorForCode(got))
+	}
+	if d := describeNext(t, c.cl, "g"); len(d.Members) != 1 || len(d.Members[0].Assignment.TopicPartitions) != 1 || len(d.Members[0].Assignment.TopicPartitions[0].Partitions) != 4 {
+		t.Errorf("described as %+v", d)
 	}
 }
 

@@ -285,7 +285,7 @@ func (gs *groups) replayTombstone(g *group, kind int16, member string) {
 	}
 }
 
-// wake begins the sessions of members that were there before, in a group that has been read whole.
+// wakeConsumers begins the sessions of members that were there before, in a locked group that has been read whole.
 func (g *group) wakeConsumers() {
 	cg := g.consumer
 	cg.topics = g.subscribedTopics()

@@ -39,6 +39,7 @@ func openGroups(b *Broker) (*groups, error) {
 			delete(gs.byID, id) // its tombstones were the last word
 			continue
 		}
+		g.mu.Lock() // the timers of its members run from here on
 		if g.consumer != nil {
 			g.wakeConsumers()
 		}
@@ -46,10 +47,9 @@ func openGroups(b *Broker) (*groups, error) {
 			g.alive(m)
 		}
 		if g.leader == "" && len(g.members) > 0 {
-			g.mu.Lock()
 			g.prepare() // its members were to join again when the broker ended
-			g.mu.Unlock()
 		}
+		g.mu.Unlock()
 	}
 	gs.sweeper = time.NewTicker(sweepEvery)
 	gs.wg.Go(func() {
