@@ -29,10 +29,8 @@ func (c *conn) sendfile(f commitlog.File, pos, n int64) (sent int64, ok bool, er
 	if err != nil {
 		return 0, false, nil
 	}
-	call, most := syscall.Syscall6, n
-	if m, can := f.(inMemory); can && m.InMemory() {
-		call, most = syscall.RawSyscall6, mostQuiet
-	}
+	m, can := f.(inMemory)
+	quietly := can && m.InMemory()
 	ok = true
 	var failed error
 	err = c.raw.Write(func(out uintptr) bool {
@@ -40,7 +38,14 @@ func (c *conn) sendfile(f commitlog.File, pos, n int64) (sent int64, ok bool, er
 		cerr := in.Control(func(fd uintptr) {
 			for sent < n {
 				at := pos + sent
-				k, _, errno := call(unix.SYS_SENDFILE, out, fd, uintptr(unsafe.Pointer(&at)), uintptr(min(n-sent, most)), 0, 0)
+				// The pointer has to become a number in the call itself: [unsafe.Pointer] holds it there, and for these calls only.
+				var k uintptr
+				var errno syscall.Errno
+				if quietly {
+					k, _, errno = syscall.RawSyscall6(unix.SYS_SENDFILE, out, fd, uintptr(unsafe.Pointer(&at)), uintptr(min(n-sent, mostQuiet)), 0, 0)
+				} else {
+					k, _, errno = syscall.Syscall6(unix.SYS_SENDFILE, out, fd, uintptr(unsafe.Pointer(&at)), uintptr(n-sent), 0, 0)
+				}
 				switch {
 				case errno == unix.EINTR:
 					continue
