@@ -35,7 +35,7 @@ func openGroups(b *Broker) (*groups, error) {
 		return nil, err
 	}
 	for id, g := range gs.byID {
-		if g.consumer == nil && g.generation == 0 && len(g.members) == 0 && len(g.offsets) == 0 {
+		if g.consumer == nil && g.generation == 0 && len(g.members) == 0 && len(g.offsets) == 0 && len(g.txnOffsets) == 0 {
 			delete(gs.byID, id) // its tombstones were the last word
 			continue
 		}
@@ -165,7 +165,8 @@ func (gs *groups) bury(g *group) (logged, error) {
 	return l, nil
 }
 
-// sweep forgets offsets past their retention, and groups that have neither members nor offsets.
+// sweep forgets offsets past their retention, and groups that have neither members nor offsets, nor will have any when a
+// transaction ends.
 func (gs *groups) sweep(now time.Time) {
 	keep := gs.b.cfg.OffsetsRetention
 	for _, g := range gs.list() {
@@ -174,7 +175,7 @@ func (gs *groups) sweep(now time.Time) {
 			if keep > 0 {
 				g.expireOffsets(now, keep)
 			}
-			if len(g.offsets) == 0 && now.Sub(g.since) >= sweepEvery {
+			if len(g.offsets) == 0 && len(g.txnOffsets) == 0 && now.Sub(g.since) >= sweepEvery {
 				if _, err := gs.bury(g); err != nil {
 					gs.b.log.Warn("group not removed", "group", g.id, "err", err)
 				}

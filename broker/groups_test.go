@@ -25,6 +25,7 @@ func TestSweep(t *testing.T) {
 	commit("new", now.Add(2*time.Hour))
 	b.groups.with("nothing", true, func(*group) {})
 	b.groups.with("expected", true, func(g *group) { g.expect("m", time.Hour) })
+	b.groups.with("held", true, func(g *group) { g.holdOffset(1, topicPartition{"flows", 0}, committed{}) })
 
 	check := func(want ...string) {
 		t.Helper()
@@ -42,11 +43,11 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	b.groups.sweep(now.Add(59 * time.Second))
-	check("expected", "new", "nothing", "old")
+	check("expected", "held", "new", "nothing", "old")
 	b.groups.sweep(now.Add(61 * time.Second))
-	check("expected", "new", "old")
+	check("expected", "held", "new", "old")
 	b.groups.sweep(now.Add(61 * time.Minute))
-	check("expected", "new")
+	check("expected", "held", "new")
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -301,9 +301,18 @@ func TestTxnProducerAgain(t *testing.T) {
 	}
 }
 
-// An offset of a transaction that is open is unstable; only a commit makes it count.
+// An offset of a transaction that is open is unstable; only a commit makes it count, also after a restart.
 func TestTxnOffsetsWait(t *testing.T) {
-	b := open(t, testConfig(t))
+	cfg := testConfig(t)
+	b, err := broker.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	makeTopic(t, b, "flows")
 	c := rawDial(t, b)
 	req := kmsg.NewPtrInitProducerIDRequest()
@@ -356,6 +365,13 @@ func TestTxnOffsetsWait(t *testing.T) {
 	if o, code := fetch(false); o != -1 || code != 0 {
 		t.Errorf("while open: %d, %v", o, kerr.ErrorForCode(code))
 	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = broker.Open(cfg); err != nil {
+		t.Fatal(err)
+	}
+	c = rawDial(t, b)
 	end(true)
 	if o, code := fetch(true); o != 7 || code != 0 {
 		t.Errorf("committed: %d, %v", o, kerr.ErrorForCode(code))
