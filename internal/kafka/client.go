@@ -48,7 +48,7 @@ func (e Endpoint) ClientOptions(c ClientConfig) ([]kgo.Opt, error) {
 type access struct {
 	brokers   []string
 	id        string // of the client
-	version   string // of this program; empty: brokers are not told
+	version   string // of this program; empty: it has none
 	dial      DialFunc
 	mechanism sasl.Mechanism // nil: none
 }

@@ -267,6 +267,7 @@ func (c *conn) exchange(x exchange) (written int64, body []byte, err error) {
 		c.hooks.exchanged(c.broker, int16(x.key), e2e)
 	}()
 	if err := c.nc.SetDeadline(begin.Add(c.timeout)); err != nil {
+		e2e.WriteErr = err
 		return 0, nil, err
 	}
 	written, err = quiet.WriteBuffers(c.nc, c.pieces)

@@ -294,6 +294,29 @@ func TestConnTroubles(t *testing.T) {
 	})
 }
 
+// lastExchange is what was told last of a request and its answer.
+type lastExchange struct{ kgo.BrokerE2E }
+
+func (l *lastExchange) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e kgo.BrokerE2E) { l.BrokerE2E = e }
+
+// TestConnClosed: over a connection that is closed on this side nothing goes, and that is
+// no exchange that went well.
+func TestConnClosed(t *testing.T) {
+	var last lastExchange
+	c, err := to(t, listen(t, func(p *peer) { p.greet() }), patience, &last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last.Err() != nil || last.BytesRead == 0 {
+		t.Errorf("told of the first exchange: %+v", last)
+	}
+	c.nc.Close()
+	_, sent, err := c.send(t.Context(), &produceRequest{topic: "t", acks: -1, batches: []partitionBatch{{0, []byte("records")}}})
+	if sent || !errors.Is(err, net.ErrClosed) || !errors.Is(last.Err(), net.ErrClosed) || last.BytesWritten != 0 {
+		t.Errorf("sent %v, error %v, told %+v", sent, err, last)
+	}
+}
+
 // sendWithin connects and sends a request that gets so much time. Where this was not
 // enough to begin with, it gets more.
 func sendWithin(t *testing.T, at kgo.BrokerMetadata, timeout time.Duration, req *produceRequest) (answer *kmsg.ProduceResponse, sent bool, err error) {
