@@ -196,15 +196,15 @@ func (s *socket) receive(rest func() bool) (int, error) {
 // the runtime hears of makes its monitor look at every 20 microseconds for a while, which
 // costs more than the call, or a few that find nothing.
 func (s *socket) recvmmsg(flags uintptr, rest func() bool) (n uintptr, e syscall.Errno) {
-	fd, headers, most := uintptr(s.fd), uintptr(unsafe.Pointer(&s.headers[0])), uintptr(len(s.headers))
+	fd, headers, most := uintptr(s.fd), unsafe.Pointer(&s.headers[0]), uintptr(len(s.headers))
 	for {
-		n, _, e = syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, headers, most, flags|unix.MSG_DONTWAIT, 0, 0)
+		n, _, e = syscall.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(headers), most, flags|unix.MSG_DONTWAIT, 0, 0)
 		if e != syscall.EAGAIN || flags&unix.MSG_DONTWAIT != 0 || !rest() {
 			break
 		}
 	}
 	if e == syscall.EAGAIN && flags&unix.MSG_DONTWAIT == 0 {
-		n, _, e = syscall.Syscall6(unix.SYS_RECVMMSG, fd, headers, most, flags, 0, 0)
+		n, _, e = syscall.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(headers), most, flags, 0, 0)
 	}
 	return n, e
 }
