@@ -200,6 +200,8 @@ func (o *configsAlterOptions) changes() ([]admin.SettingChange, error) {
 			return nil, err
 		}
 		err = kafka.EachProperty(text, func(_ int, name, value string) error {
+			// As in all such files a later line wins.
+			all = slices.DeleteFunc(all, func(c admin.SettingChange) bool { return c.Name == name })
 			all = append(all, admin.SettingChange{Op: admin.Set, Name: name, Value: value})
 			return nil
 		})
