@@ -49,12 +49,12 @@ func (lz4Blocks) Compress(dst *bytes.Buffer, src []byte, _ ...kgo.CompressFlag) 
 		src = src[len(block):]
 		at := len(out)
 		out = table.Append(append(out, 0, 0, 0, 0), block)
-		n := len(out) - at - 4
-		if n >= len(block) {
+		size := uint32(len(out) - at - 4)
+		if int(size) >= len(block) {
 			out = append(out[:at+4], block...)
-			n = len(block) | lz4Plain
+			size = uint32(len(block)) | lz4Plain
 		}
-		binary.LittleEndian.PutUint32(out[at:], uint32(n))
+		binary.LittleEndian.PutUint32(out[at:], size)
 	}
 	return append(out, 0, 0, 0, 0), kgo.CodecLz4
 }
