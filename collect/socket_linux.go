@@ -283,18 +283,23 @@ func (s *socket) queue() (used, limit int, drops uint32, err error) {
 		return 0, 0, 0, net.ErrClosed
 	}
 	var info [memInfoLen]uint32
-	size := uint32(len(info) * 4)
-	if limit, err = unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF); err == nil {
-		_, _, errno := syscall.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
-			uintptr(unsafe.Pointer(&info[0])), uintptr(unsafe.Pointer(&size)), 0)
-		if errno != 0 {
-			err = os.NewSyscallError("getsockopt SO_MEMINFO", errno)
-		}
-	}
+	var room uint32
+	err = errors.Join(s.option(unix.SO_RCVBUF, unsafe.Pointer(&room), unsafe.Sizeof(room)), s.option(unix.SO_MEMINFO, unsafe.Pointer(&info), unsafe.Sizeof(info)))
 	if err != nil {
 		return 0, 0, 0, fmt.Errorf("receive queue of %s: %w", s.address(), err)
 	}
-	return int(info[memInfoReceive]), limit, info[memInfoDrops], nil
+	return int(info[memInfoReceive]), int(room), info[memInfoDrops], nil
+}
+
+// option reads an option of the socket, which waits for nothing: the runtime need not
+// hear of it.
+func (s *socket) option(name int, value unsafe.Pointer, size uintptr) error {
+	length := uint32(size)
+	_, _, e := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, uintptr(name), uintptr(value), uintptr(unsafe.Pointer(&length)), 0)
+	if e != 0 {
+		return os.NewSyscallError("getsockopt", e)
+	}
+	return nil
 }
 
 // batch is how many datagrams one receive takes at most.
