@@ -165,9 +165,8 @@ func (e *Endpoint) setBrokers(hosts string) error {
 func brokerAddress(h string) (string, error) {
 	host, port := h, DefaultPort
 	if a, err := netip.ParseAddr(h); err == nil {
-		return net.JoinHostPort(a.String(), port), nil
-	}
-	if strings.HasPrefix(h, "[") && strings.HasSuffix(h, "]") {
+		host = a.String()
+	} else if strings.HasPrefix(h, "[") && strings.HasSuffix(h, "]") {
 		host = h[1 : len(h)-1]
 	} else if strings.Contains(h, ":") {
 		var err error
@@ -180,7 +179,7 @@ func brokerAddress(h string) (string, error) {
 		return "", badEndpoint("broker %q: allowed are ports from 1 to 65535", h)
 	}
 	strange := func(c rune) bool {
-		return unicode.IsSpace(c) || unicode.IsControl(c) || strings.ContainsRune("[]/?#@", c)
+		return unicode.IsSpace(c) || unicode.IsControl(c) || strings.ContainsRune("[]/?#@;", c)
 	}
 	if host == "" || strings.ContainsFunc(host, strange) {
 		return "", badEndpoint("broker %q: allowed are host, host:port and [IPv6 address]:port", h)

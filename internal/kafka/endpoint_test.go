@@ -146,7 +146,7 @@ func TestEndpointWith(t *testing.T) {
 func FuzzParseEndpoint(f *testing.F) {
 	for _, s := range []string{
 		"kafka://k1,k2:9093/flows?acks=all&key=a,b&format=json", "kafka-ssl://[::1]:9092,[::2]/t", "embedded:/x?linger.ms=1",
-		"kafka://k;t;acks=1,compression.codec=lz4", "kafka://[\r]", "kafka://[\u00a0]", "kafka://k/t?sasl.jaas.config=XLoginModule required username=u password='p\\'q'",
+		"kafka://k;t;acks=1,compression.codec=lz4", "kafka://[\r]", "kafka://[\u00a0]", "kafka://::%#", "kafka://fe80::1%eth0", "kafka://k/t?sasl.jaas.config=XLoginModule required username=u password='p\\'q'",
 	} {
 		f.Add(s)
 	}
