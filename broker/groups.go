@@ -138,8 +138,17 @@ func (g *group) currentGeneration() int32 {
 
 // bury takes a locked, empty group out for good.
 func (gs *groups) bury(g *group) (logged, error) {
-	records := make([]record, 0, len(g.offsets)+1)
+	partitions := make(map[topicPartition]bool)
 	for tp := range g.offsets {
+		partitions[tp] = true
+	}
+	for _, held := range g.txnOffsets {
+		for tp := range held {
+			partitions[tp] = true
+		}
+	}
+	records := make([]record, 0, len(partitions)+2)
+	for tp := range partitions {
 		records = append(records, offsetRecord(g.id, tp, nil))
 	}
 	if g.consumer != nil {
@@ -154,8 +163,8 @@ func (gs *groups) bury(g *group) (logged, error) {
 	g.disarm()
 	g.state = groupDead
 	g.forgetPending()
-	for tp := range g.offsets {
-		g.dropOffset(tp)
+	for tp := range partitions {
+		g.forgetOffset(tp)
 	}
 	gs.mu.Lock()
 	if gs.byID[g.id] == g {
@@ -191,8 +200,8 @@ func (g *group) expireOffsets(now time.Time, keep time.Duration) {
 	if g.protocolType != "" && now.Sub(g.since) < keep {
 		return
 	}
-	g.forget(func(_ topicPartition, c committed) bool {
-		return now.Sub(time.UnixMilli(c.at)) >= keep
+	g.forget(func(tp topicPartition, c committed) bool {
+		return now.Sub(time.UnixMilli(c.at)) >= keep && !g.holds(tp)
 	})
 }
 
@@ -233,6 +242,12 @@ func (g *group) dropOffset(tp topicPartition) {
 	}
 }
 
+// forgetOffset drops what is committed for a partition and what open transactions hold for it: a tombstone ends both.
+func (g *group) forgetOffset(tp topicPartition) {
+	g.dropOffset(tp)
+	g.dropHeld(tp)
+}
+
 // forget removes the offsets f says so of.
 func (g *group) forget(f func(topicPartition, committed) bool) {
 	var records []record
@@ -251,7 +266,7 @@ func (g *group) forget(f func(topicPartition, committed) bool) {
 		return
 	}
 	for _, tp := range gone {
-		g.dropOffset(tp)
+		g.forgetOffset(tp)
 	}
 }
 

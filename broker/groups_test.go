@@ -62,6 +62,17 @@ func TestSweep(t *testing.T) {
 	if n := b.groups.bytes.Load(); n != 0 {
 		t.Errorf("nothing weighs %d", n)
 	}
+	b.groups.with("new", false, func(g *group) {
+		g.holdOffset(1, topicPartition{"flows", 0}, committed{})
+		g.holdOffset(2, topicPartition{"flows", 0}, committed{metadata: "m"})
+		g.holdOffset(2, topicPartition{"flows", 1}, committed{})
+		if _, err := b.groups.bury(g); err != nil {
+			t.Error(err)
+		}
+	})
+	if n := b.groups.bytes.Load(); n != 0 {
+		t.Errorf("offsets of transactions in a group that was deleted weigh %d", n)
+	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}

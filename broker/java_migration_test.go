@@ -15,18 +15,7 @@ import (
 // Java's consumer is in one group with franz-go's, each by the classic protocol and by KIP-848's; the group changes its kind
 // as they come and go, Java's tool shows it, and Kafka's own decoder reads what the broker wrote down of it.
 func TestJavaMigration(t *testing.T) {
-	libs := os.Getenv("KAFKA_LIBS")
-	if libs == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("KAFKA_LIBS must name a folder of Apache Kafka's jars")
-		}
-		t.Skip("KAFKA_LIBS names no folder of Apache Kafka's jars")
-	}
-	java := tool(t, "java")
-	command := func(ctx context.Context, class string, args ...string) *exec.Cmd {
-		all := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR", "-cp", filepath.Join(libs, "*"), class}
-		return exec.CommandContext(ctx, java, append(all, args...)...)
-	}
+	command := javaTool(t)
 	cfg := testConfig(t)
 	b := open(t, cfg)
 	cl := client(t, b)

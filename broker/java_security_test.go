@@ -4,7 +4,6 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,14 +34,7 @@ func javaLogin(t *testing.T, ca *authority, mechanism, user, password string) st
 
 // TestJavaSecurity has Apache Kafka's own tools make users, ACLs and quotas, and its clients come in by SASL over TLS.
 func TestJavaSecurity(t *testing.T) {
-	libs := os.Getenv("KAFKA_LIBS")
-	if libs == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("KAFKA_LIBS must name a folder of Apache Kafka's jars")
-		}
-		t.Skip("KAFKA_LIBS names no folder of Apache Kafka's jars")
-	}
-	java := tool(t, "java")
+	java := javaTool(t)
 	ca := newAuthority(t)
 	cfg := testConfig(t)
 	cfg.Users = []broker.User{{Name: "admin", Password: "admin-secret"}}
@@ -52,11 +44,7 @@ func TestJavaSecurity(t *testing.T) {
 	admin, alice := javaLogin(t, ca, "PLAIN", "admin", "admin-secret"), javaLogin(t, ca, "SCRAM-SHA-512", "alice", "alice-secret")
 	try := func(in, class string, args ...string) (string, error) {
 		t.Helper()
-		all := []string{
-			"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR",
-			"-cp", filepath.Join(libs, "*"), class, "--bootstrap-server", addrOf(b, "sasl_ssl"),
-		}
-		cmd := exec.CommandContext(deadline(t), java, append(all, args...)...)
+		cmd := java(deadline(t), class, append([]string{"--bootstrap-server", addrOf(b, "sasl_ssl")}, args...)...)
 		cmd.Stdin = strings.NewReader(in)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
@@ -108,14 +96,7 @@ func TestJavaSecurity(t *testing.T) {
 
 // TestJavaAdmin has Apache Kafka's tools for directories, elections, reassignment and broker configs work on one node.
 func TestJavaAdmin(t *testing.T) {
-	libs := os.Getenv("KAFKA_LIBS")
-	if libs == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("KAFKA_LIBS must name a folder of Apache Kafka's jars")
-		}
-		t.Skip("KAFKA_LIBS names no folder of Apache Kafka's jars")
-	}
-	java := tool(t, "java")
+	java := javaTool(t)
 	cfg := testConfig(t)
 	b := open(t, cfg)
 	makeTopic(t, b, "jt")
@@ -144,10 +125,8 @@ func TestJavaAdmin(t *testing.T) {
 		{[]string{"kafka.admin.ConfigCommand", "--describe", "--entity-type", "brokers", "--entity-name", "1"}, "log.retention.ms=86400000"},
 		{[]string{"kafka.admin.ConfigCommand", "--describe", "--entity-type", "brokers", "--entity-default"}, "max.connections=500"},
 	} {
-		all := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR", "-cp", filepath.Join(libs, "*")}
-		all = append(all, step.args[0], "--bootstrap-server", b.Addr().String())
 		// What a tool exits with differs; what it says does not.
-		out, _ := exec.CommandContext(deadline(t), java, append(all, step.args[1:]...)...).CombinedOutput()
+		out, _ := java(deadline(t), step.args[0], append([]string{"--bootstrap-server", b.Addr().String()}, step.args[1:]...)...).CombinedOutput()
 		if !strings.Contains(string(out), step.want) || strings.Contains(string(out), "UnsupportedVersion") {
 			t.Errorf("%v: %q is not in\n%s", step.args, step.want, out)
 		}

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,8 +11,10 @@ import (
 	"testing"
 )
 
-// TestJavaTools has Apache Kafka's own console tools work on the broker.
-func TestJavaTools(t *testing.T) {
+// javaTool returns what makes a command of one of Apache Kafka's classes. Where these are missing the test is skipped, unless
+// CI says that they must be there.
+func javaTool(t *testing.T) func(ctx context.Context, class string, args ...string) *exec.Cmd {
+	t.Helper()
 	libs := os.Getenv("KAFKA_LIBS")
 	if libs == "" {
 		if os.Getenv("CI") == "true" {
@@ -20,15 +23,20 @@ func TestJavaTools(t *testing.T) {
 		t.Skip("KAFKA_LIBS names no folder of Apache Kafka's jars")
 	}
 	java := tool(t, "java")
+	return func(ctx context.Context, class string, args ...string) *exec.Cmd {
+		all := []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR", "-cp", filepath.Join(libs, "*"), class}
+		return exec.CommandContext(ctx, java, append(all, args...)...)
+	}
+}
+
+// TestJavaTools has Apache Kafka's own console tools work on the broker.
+func TestJavaTools(t *testing.T) {
+	java := javaTool(t)
 	b := open(t, testConfig(t))
 	addr := b.Addr().String()
 	kafka := func(in, class string, args ...string) string {
 		t.Helper()
-		all := []string{
-			"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=ERROR",
-			"-cp", filepath.Join(libs, "*"), class, "--bootstrap-server", addr,
-		}
-		cmd := exec.CommandContext(deadline(t), java, append(all, args...)...)
+		cmd := java(deadline(t), class, append([]string{"--bootstrap-server", addr}, args...)...)
 		cmd.Stdin = strings.NewReader(in)
 		out, err := cmd.CombinedOutput()
 		if err != nil {

@@ -34,7 +34,7 @@ func serveOffsetDelete(rq *request, m kmsg.Request) error {
 					rp.ErrorCode = rq.code(codeTopicAuthorization)
 				} else if subscribed == nil && g.size() > 0 || subscribed[rt.Topic] {
 					rp.ErrorCode = rq.code(codeGroupSubscribed)
-				} else if _, ok := g.offsets[tp]; ok {
+				} else if _, ok := g.offsets[tp]; ok || g.holds(tp) {
 					records = append(records, offsetRecord(g.id, tp, nil))
 					gone = append(gone, tp)
 				}
@@ -49,7 +49,7 @@ func serveOffsetDelete(rq *request, m kmsg.Request) error {
 			return
 		}
 		for _, tp := range gone {
-			g.dropOffset(tp)
+			g.forgetOffset(tp)
 		}
 	})
 	switch {

@@ -223,7 +223,7 @@ func (gs *groups) replayRecord(offset int64, r record) {
 			gs.replayGroup(group).setOffset(tp, c)
 		default:
 			if g := gs.byID[group]; g != nil {
-				g.dropOffset(tp)
+				g.forgetOffset(tp)
 			}
 		}
 	case 2:

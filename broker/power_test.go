@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tributary-net/tributary/broker"
 	"github.com/tributary-net/tributary/internal/memfs"
@@ -131,83 +130,9 @@ func TestTxnOffsetCommitPower(t *testing.T) {
 				}
 			}
 			x.end(tc.commits)
-			if at, code := x.fetchOffset(); at != tc.want || code != 0 {
+			if at, code := x.fetchOffset(true); at != tc.want || code != 0 {
 				t.Errorf("offset %d, %v; want %d", at, kerr.ErrorForCode(code), tc.want)
 			}
 		})
 	}
-}
-
-// rawTxn is a transactional producer that sends its requests one by one.
-type rawTxn struct {
-	*rawConn
-	id    int64
-	epoch int16
-	seq   int32
-}
-
-func (x *rawTxn) init() {
-	x.t.Helper()
-	req := kmsg.NewPtrInitProducerIDRequest()
-	req.SetVersion(5)
-	req.TransactionalID, req.TransactionTimeoutMillis = kmsg.StringPtr("x"), 600_000
-	p := x.request(req).(*kmsg.InitProducerIDResponse)
-	if p.ErrorCode != 0 {
-		x.t.Fatal("init:", kerr.ErrorForCode(p.ErrorCode))
-	}
-	x.id, x.epoch, x.seq = p.ProducerID, p.ProducerEpoch, 0
-}
-
-func (x *rawTxn) offsetCommit(offset int64) *kmsg.TxnOffsetCommitRequest {
-	r := kmsg.NewPtrTxnOffsetCommitRequest()
-	r.SetVersion(5)
-	r.TransactionalID, r.Group, r.ProducerID, r.ProducerEpoch, r.Generation = "x", "g", x.id, x.epoch, -1
-	rt := kmsg.NewTxnOffsetCommitRequestTopic()
-	rt.Topic = "flows"
-	rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-	rp.Offset = offset
-	rt.Partitions = append(rt.Partitions, rp)
-	r.Topics = append(r.Topics, rt)
-	return r
-}
-
-func (x *rawTxn) commit(offset int64) int16 {
-	x.t.Helper()
-	return x.request(x.offsetCommit(offset)).(*kmsg.TxnOffsetCommitResponse).Topics[0].Partitions[0].ErrorCode
-}
-
-// produce writes a record in the transaction.
-func (x *rawTxn) produce() {
-	x.t.Helper()
-	req := produceRequest(12, -1, "flows", 0, broker.AppendTestTxnBatch(nil, x.id, x.epoch, x.seq, 1))
-	req.TransactionID = kmsg.StringPtr("x")
-	x.seq++
-	if p := x.request(req).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 {
-		x.t.Fatal("produce:", kerr.ErrorForCode(p.ErrorCode))
-	}
-}
-
-func (x *rawTxn) end(commit bool) {
-	x.t.Helper()
-	r := kmsg.NewPtrEndTxnRequest()
-	r.SetVersion(5)
-	r.TransactionalID, r.ProducerID, r.ProducerEpoch, r.Commit = "x", x.id, x.epoch, commit
-	resp := x.request(r).(*kmsg.EndTxnResponse)
-	if resp.ErrorCode != 0 {
-		x.t.Fatalf("end: %v", kerr.ErrorForCode(resp.ErrorCode))
-	}
-	x.epoch, x.seq = resp.ProducerEpoch, 0
-}
-
-// fetchOffset asks for what is committed, and not open.
-func (x *rawTxn) fetchOffset() (int64, int16) {
-	r := kmsg.NewPtrOffsetFetchRequest()
-	r.SetVersion(8)
-	rg := kmsg.NewOffsetFetchRequestGroup()
-	rt := kmsg.NewOffsetFetchRequestGroupTopic()
-	rt.Topic, rt.Partitions = "flows", []int32{0}
-	rg.Group, rg.Topics = "g", append(rg.Topics, rt)
-	r.Groups, r.RequireStable = append(r.Groups, rg), true
-	rp := x.request(r).(*kmsg.OffsetFetchResponse).Groups[0].Topics[0].Partitions[0]
-	return rp.Offset, rp.ErrorCode
 }

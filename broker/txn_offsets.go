@@ -35,6 +35,28 @@ func (g *group) holdOffset(producerID int64, tp topicPartition, c committed) {
 	g.txnOffsets[producerID][tp] = c
 }
 
+// holds says whether an open transaction has an offset for a partition in a locked group.
+func (g *group) holds(tp topicPartition) bool {
+	for _, held := range g.txnOffsets {
+		if _, ok := held[tp]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// dropHeld drops what open transactions have for a partition in a locked group.
+func (g *group) dropHeld(tp topicPartition) {
+	for producerID, held := range g.txnOffsets {
+		if c, ok := held[tp]; ok {
+			g.gs.bytes.Add(-int64(c.size(tp)))
+			if delete(held, tp); len(held) == 0 {
+				delete(g.txnOffsets, producerID)
+			}
+		}
+	}
+}
+
 // endTxn makes the offsets of a producer's transaction count, or drops them, in all groups of a partition of the offsets topic.
 func (gs *groups) endTxn(partition int32, producerID int64, commit bool) {
 	t := gs.b.topics.get(offsetsTopic)

@@ -304,85 +304,66 @@ func TestTxnProducerAgain(t *testing.T) {
 // An offset of a transaction that is open is unstable; only a commit makes it count, also after a restart.
 func TestTxnOffsetsWait(t *testing.T) {
 	cfg := testConfig(t)
-	b, err := broker.Open(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	b := open(t, cfg)
 	makeTopic(t, b, "flows")
-	c := rawDial(t, b)
-	req := kmsg.NewPtrInitProducerIDRequest()
-	req.SetVersion(5)
-	req.TransactionalID, req.TransactionTimeoutMillis = kmsg.StringPtr("x"), 60_000
-	p := c.request(req).(*kmsg.InitProducerIDResponse)
-	commit := func(offset int64) int16 {
-		r := kmsg.NewPtrTxnOffsetCommitRequest()
-		r.SetVersion(5)
-		r.TransactionalID, r.Group, r.ProducerID, r.ProducerEpoch, r.Generation = "x", "g", p.ProducerID, p.ProducerEpoch, -1
-		rt := kmsg.NewTxnOffsetCommitRequestTopic()
-		rt.Topic = "flows"
-		rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		rp.Offset = offset
-		rt.Partitions = append(rt.Partitions, rp)
-		r.Topics = append(r.Topics, rt)
-		return c.request(r).(*kmsg.TxnOffsetCommitResponse).Topics[0].Partitions[0].ErrorCode
-	}
-	fetch := func(stable bool) (int64, int16) {
-		r := kmsg.NewPtrOffsetFetchRequest()
-		r.SetVersion(8)
-		rg := kmsg.NewOffsetFetchRequestGroup()
-		rt := kmsg.NewOffsetFetchRequestGroupTopic()
-		rt.Topic, rt.Partitions = "flows", []int32{0}
-		rg.Group, rg.Topics = "g", append(rg.Topics, rt)
-		r.Groups, r.RequireStable = append(r.Groups, rg), stable
-		rp := c.request(r).(*kmsg.OffsetFetchResponse).Groups[0].Topics[0].Partitions[0]
-		return rp.Offset, rp.ErrorCode
-	}
+	x := &rawTxn{rawConn: rawDial(t, b)}
+	x.init()
 	end := func(commit bool) {
-		r := kmsg.NewPtrEndTxnRequest()
-		r.SetVersion(5)
-		r.TransactionalID, r.ProducerID, r.ProducerEpoch, r.Commit = "x", p.ProducerID, p.ProducerEpoch, commit
-		resp := c.request(r).(*kmsg.EndTxnResponse)
-		if resp.ErrorCode != 0 || resp.ProducerID != p.ProducerID || resp.ProducerEpoch != p.ProducerEpoch+1 {
-			t.Fatalf("end: %+v", resp)
-		}
+		t.Helper()
+		lost := &rawTxn{rawConn: x.rawConn, id: x.id, epoch: x.epoch}
+		x.end(commit)
 		// The answer was lost: it is given again.
-		if again := c.request(r).(*kmsg.EndTxnResponse); again.ErrorCode != 0 || again.ProducerEpoch != resp.ProducerEpoch {
-			t.Fatalf("end again: %+v", again)
+		if lost.end(commit); lost.epoch != x.epoch {
+			t.Fatalf("epoch %d after the end, and %d when it is asked for again", x.epoch, lost.epoch)
 		}
-		p.ProducerEpoch = resp.ProducerEpoch
 	}
-	if code := commit(7); code != 0 {
-		t.Fatalf("commit: %v", kerr.ErrorForCode(code))
+	commit := func(offset int64) {
+		t.Helper()
+		if code := x.commit(offset); code != 0 {
+			t.Fatalf("commit: %v", kerr.ErrorForCode(code))
+		}
 	}
-	if o, code := fetch(true); o != -1 || code != kerr.UnstableOffsetCommit.Code {
-		t.Errorf("while open, stable: %d, %v", o, kerr.ErrorForCode(code))
+	want := func(what string, stable bool, offset int64, code int16) {
+		t.Helper()
+		if o, c := x.fetchOffset(stable); o != offset || c != code {
+			t.Errorf("%s: %d, %v", what, o, kerr.ErrorForCode(c))
+		}
 	}
-	if o, code := fetch(false); o != -1 || code != 0 {
-		t.Errorf("while open: %d, %v", o, kerr.ErrorForCode(code))
+	again := func() {
+		t.Helper()
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b = open(t, cfg)
+		x.rawConn = rawDial(t, b)
 	}
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if b, err = broker.Open(cfg); err != nil {
-		t.Fatal(err)
-	}
-	c = rawDial(t, b)
+	commit(7)
+	want("while open, stable", true, -1, kerr.UnstableOffsetCommit.Code)
+	want("while open", false, -1, 0)
+	again()
 	end(true)
-	if o, code := fetch(true); o != 7 || code != 0 {
-		t.Errorf("committed: %d, %v", o, kerr.ErrorForCode(code))
-	}
+	want("committed", true, 7, 0)
 	commit(9)
 	end(false)
-	if o, code := fetch(true); o != 7 || code != 0 {
-		t.Errorf("aborted: %d, %v", o, kerr.ErrorForCode(code))
-	}
-	p.ProducerEpoch--
-	if code := commit(11); code != kerr.ProducerFenced.Code {
+	want("aborted", true, 7, 0)
+	stale := &rawTxn{rawConn: x.rawConn, id: x.id, epoch: x.epoch - 1}
+	if code := stale.commit(11); code != kerr.ProducerFenced.Code {
 		t.Errorf("a stale epoch: %v", kerr.ErrorForCode(code))
 	}
+
+	// A group that is deleted meanwhile has no offsets, whatever becomes of the transaction.
+	commit(13)
+	r := kmsg.NewPtrDeleteGroupsRequest()
+	r.SetVersion(2)
+	r.Groups = []string{"g"}
+	if g := x.request(r).(*kmsg.DeleteGroupsResponse).Groups[0]; g.ErrorCode != 0 {
+		t.Fatalf("delete: %v", kerr.ErrorForCode(g.ErrorCode))
+	}
+	want("deleted", true, -1, 0)
+	again()
+	want("deleted, after a restart", true, -1, 0)
+	end(true)
+	want("deleted, and committed then", true, -1, 0)
+	again()
+	want("deleted and committed, after a restart", true, -1, 0)
 }
