@@ -63,8 +63,8 @@ func appendVarint(dst []byte, v uint64) []byte {
 }
 
 // putVarint writes v at b[i:] and returns the index behind it. b has ten octets
-// from i on. Long numbers, which are mostly times, are spread over their octets
-// at once.
+// from i on if v takes more than eight. Long numbers, which are mostly times, are spread
+// over their octets at once.
 func putVarint(b []byte, i int, v uint64) int {
 	if v < 1<<56 {
 		for v >= 0x80 {
@@ -130,12 +130,18 @@ func appendFields(dst []byte, r *Record, fields FieldSet) []byte {
 			}
 			*(*[3]byte)(b[i : i+3]) = t.tag
 			i += int(t.n)
-			if v < 0x80 {
-				b[i] = byte(v)
-				i++
-			} else {
+			if v >= 1<<56 {
 				i = putVarint(b, i, v)
+				continue
 			}
+			// In place: a call would cost more than the octets of most numbers.
+			for v >= 0x80 {
+				b[i] = byte(v) | 0x80
+				v >>= 7
+				i++
+			}
+			b[i] = byte(v)
+			i++
 		}
 		for set := fields[w] & kindFields.addrs[w]; set != 0; set &= set - 1 {
 			f := Field(w<<6|bits.TrailingZeros64(set)) & fieldMask
@@ -258,25 +264,22 @@ func appendElement(dst []byte, e *Element) []byte {
 }
 
 // AppendDelimited appends r as a protobuf message preceded by its length as a
-// varint, as goflow2 does.
+// varint, as goflow2 does. Room is left for a length like that of the message before,
+// which most messages of a load have.
 func AppendDelimited(dst []byte, r *Record) []byte {
-	start := len(dst)
-	dst = AppendProtobuf(append(dst, 0, 0), r)
-	n := len(dst) - start - 2
-	switch {
-	case n >= 1<<14:
-		// Rare: lists or elements beyond 16 KiB want a longer length.
-		size := varintSize(uint64(n))
-		dst = append(dst, make([]byte, size-2)...)
-		copy(dst[start+size:], dst[start+2:start+2+n])
-		putVarint(dst, start, uint64(n))
-	case n >= 0x80:
-		dst[start], dst[start+1] = byte(n)|0x80, byte(n>>7)
-	default:
-		dst[start] = byte(n)
-		copy(dst[start+1:], dst[start+2:])
-		dst = dst[:len(dst)-1]
+	start, room := len(dst), max(1, r.delimiter)
+	dst = append(dst, make([]byte, room)...)
+	dst = AppendProtobuf(dst, r)
+	n := len(dst) - start - room
+	if size := varintSize(uint64(n)); size != room {
+		r.delimiter = size
+		if size > room {
+			dst = append(dst, make([]byte, size-room)...)
+		}
+		copy(dst[start+size:], dst[start+room:start+room+n])
+		dst = dst[:start+size+n]
 	}
+	putVarint(dst, start, uint64(n))
 	return dst
 }
 

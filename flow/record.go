@@ -88,6 +88,8 @@ type Record struct {
 	shared, prefixed   FieldSet
 	prefix, jsonPrefix []byte
 
+	delimiter int // how many octets the length of the last delimited message took
+
 	uints    []uint32 // values of all lists of numbers; num holds start<<32 | length
 	addrs    []addr   // the same for lists of addresses
 	blobs    [][]byte // num holds the index
