@@ -16,6 +16,8 @@ const (
 	opUint8                  //
 	opAddr4                  // IPv4 address
 	opAddr6                  // IPv6 address
+	opMillis8                // milliseconds since the epoch, eight octets
+	opUptime9                // milliseconds of sysUptime, four octets in NetFlow v9
 	opEither4                // IPv4 address where the template has both families
 	opEither6                // IPv6 address where the template has both families
 	opListAddr               // one address more of a list

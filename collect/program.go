@@ -24,7 +24,8 @@ type op struct {
 // template arrives and does not change.
 type program struct {
 	template *ipfix.Template
-	ops      []op
+	plain    plain
+	ops      []op // what is not plain
 	extras   []extraOp
 	certain  flow.FieldSet // fields that every record has
 	etype    uint16        // what the addresses of the template imply, 0 where they differ
@@ -113,18 +114,26 @@ func compile(version uint16, t *ipfix.Template, named map[ipfix.ElementID]*flow.
 				o.kind += opEither4 - opAddr4
 			}
 		case opUptime, opDurationMillis, opDurationMicros, opFrame:
+			if o.kind == opUptime && version == 9 && o.width == 4 {
+				o.kind = opUptime9
+				break
+			}
 			p.after |= afterTimes
 			late = append(late, o)
 			continue
+		case opMillis:
+			if o.width == 8 {
+				o.kind = opMillis8
+			}
 		case opInterval, opSpace:
 			p.after |= afterSampler
 		}
-		if o.kind <= opAddr6 {
+		if o.kind <= opUptime9 {
 			p.certain.Add(o.field)
 		}
 		p.ops = append(p.ops, o)
 	}
-	p.ops = append(p.ops, late...)
+	p.ops = p.plain.take(t, append(p.ops, late...))
 	if families[0] != families[1] {
 		p.etype = flow.EtypeIPv4
 		if families[1] {
@@ -219,6 +228,7 @@ func (p *program) run(rec []byte, values *ipfix.Records, x *export, s *scratch, 
 	if p.etype != 0 {
 		r.SetUint(flow.Etype, uint64(p.etype))
 	}
+	p.plain.read(rec, x, r)
 	variable := p.template.Variable
 	for i := range p.ops {
 		o := &p.ops[i]
@@ -275,13 +285,13 @@ func (p *program) special(o *op, v []byte, x *export, s *scratch, reg *registers
 		r.SetBytes(o.field, v)
 	case opSeconds:
 		r.SetUint(o.field, readUint(v)*1e9)
-	case opMillis:
+	case opMillis, opMillis8:
 		r.SetUint(o.field, readUint(v)*1e6)
 	case opNTP:
 		r.SetUint(o.field, ntpToNs(readUint(v)))
 	case opBefore:
 		r.SetUint(o.field, x.timeNs-readUint(v)*1e3)
-	case opUptime:
+	case opUptime, opUptime9:
 		if ns, ok := x.uptimeToNs(uint32(readUint(v)), reg.initNs); ok {
 			r.SetUint(o.field, ns)
 		} else {
@@ -361,20 +371,26 @@ func ntpToNs(v uint64) uint64 {
 	return (seconds-ntpEpoch)*1e9 + (v&0xffffffff)*1e9>>32
 }
 
-// uptimeToNs turns a sysUptime of 32 bits into ns since the epoch. sysUptime
-// wraps every 49.7 days: the difference to the header's is taken modulo 2^32 as
-// a signed number, since a flow can end after the header was stamped.
+// uptimeToNs turns a sysUptime of 32 bits into ns since the epoch; false: nothing says
+// when it began.
 func (x *export) uptimeToNs(ms uint32, initNs uint64) (uint64, bool) {
 	switch {
 	case x.version == 9:
-		ago := int64(int32(x.uptime - ms))
-		return x.timeNs - uint64(ago*1e6), true
+		return x.uptime9ToNs(ms), true
 	case initNs != 0:
 		return initNs + uint64(ms)*1e6, true
 	case x.bootNs != 0:
 		return x.bootNs + uint64(ms)*1e6, true
 	}
 	return 0, false
+}
+
+// uptime9ToNs does so for NetFlow v9. sysUptime wraps every 49.7 days: the difference to
+// the header's is taken modulo 2^32 as a signed number, since a flow can end after the
+// header was stamped.
+func (x *export) uptime9ToNs(ms uint32) uint64 {
+	ago := int64(int32(x.uptime - ms))
+	return x.timeNs - uint64(ago*1e6)
 }
 
 // finish derives fields from others, once all have been read.
