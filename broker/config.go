@@ -103,17 +103,26 @@ type Config struct {
 	HandshakeTimeout    time.Duration // for the TLS handshake and authentication together
 	MaxReauth           time.Duration // connections.max.reauth.ms: by when a client that came by SASL authenticates again (KIP-368); 0 is never
 
-	GroupInitialRebalanceDelay     time.Duration   // group.initial.rebalance.delay.ms; 0 is none, which is the default
-	GroupMinSessionTimeout         time.Duration   // group.min.session.timeout.ms
-	GroupMaxSessionTimeout         time.Duration   // group.max.session.timeout.ms
-	GroupMaxSize                   int             // group.max.size: members of one group
-	GroupConsumerSessionTimeout    time.Duration   // group.consumer.session.timeout.ms, of KIP-848's groups
-	GroupConsumerHeartbeatInterval time.Duration   // group.consumer.heartbeat.interval.ms, below the session timeout
-	GroupConsumerMigrationPolicy   MigrationPolicy // group.consumer.migration.policy
-	TransactionMaxTimeout          time.Duration   // transaction.max.timeout.ms: the longest a producer may ask for
-	TransactionCheckInterval       time.Duration   // transaction.abort.timed.out.transaction.cleanup.interval.ms
-	TransactionalIDExpiration      time.Duration   // transactional.id.expiration.ms: ids that nobody has used for so long are forgotten
-	MaxTransactionalIDs            int             // transactional ids remembered
+	GroupInitialRebalanceDelay   time.Duration   // group.initial.rebalance.delay.ms; 0 is none, which is the default
+	GroupMinSessionTimeout       time.Duration   // group.min.session.timeout.ms
+	GroupMaxSessionTimeout       time.Duration   // group.max.session.timeout.ms
+	GroupMaxSize                 int             // group.max.size: members of one group
+	GroupConsumerMigrationPolicy MigrationPolicy // group.consumer.migration.policy
+	GroupConsumerMaxSize         int             // group.consumer.max.size: members of one of KIP-848's groups
+
+	// The timings of KIP-848's groups, and what a group's own configs may be: group.consumer.session.timeout.ms and
+	// group.consumer.heartbeat.interval.ms, which is below it, with their min and max.
+	GroupConsumerSessionTimeout       time.Duration
+	GroupConsumerMinSessionTimeout    time.Duration
+	GroupConsumerMaxSessionTimeout    time.Duration
+	GroupConsumerHeartbeatInterval    time.Duration
+	GroupConsumerMinHeartbeatInterval time.Duration
+	GroupConsumerMaxHeartbeatInterval time.Duration
+
+	TransactionMaxTimeout     time.Duration // transaction.max.timeout.ms: the longest a producer may ask for
+	TransactionCheckInterval  time.Duration // transaction.abort.timed.out.transaction.cleanup.interval.ms
+	TransactionalIDExpiration time.Duration // transactional.id.expiration.ms: ids that nobody has used for so long are forgotten
+	MaxTransactionalIDs       int           // transactional ids remembered
 
 	MaxGroups         int           // groups with members or committed offsets
 	MaxGroupBytes     int64         // what members and committed offsets of all groups may take in memory
@@ -132,49 +141,54 @@ type Config struct {
 // and so is Listen.
 func DefaultConfig() Config {
 	return Config{
-		NodeID:                         1,
-		Durability:                     Fsync,
-		DefaultPartitions:              4,
-		MaxPartitions:                  10_000,
-		SegmentBytes:                   1 << 30,
-		SegmentAge:                     7 * 24 * time.Hour,
-		RetentionAge:                   7 * 24 * time.Hour,
-		RetentionBytes:                 -1,
-		MaxMessageBytes:                1<<20 + 12,
-		RetentionCheckInterval:         5 * time.Minute,
-		FileDeleteDelay:                time.Minute,
-		CompactionInterval:             15 * time.Second,
-		CompactionMemory:               16 << 20,
-		CompactionRate:                 -1,
-		DiskReserve:                    64 << 20,
-		DiskBudget:                     -1,
-		ProducerIDExpiration:           24 * time.Hour,
-		MaxConnections:                 4096,
-		MaxConnectionsPerIP:            math.MaxInt32,
-		MaxRequestBytes:                100 << 20,
-		MaxInFlightBytes:               24 << 20,
-		MaxFetchBytes:                  55 << 20,
-		FetchSessions:                  1000,
-		MaxQueued:                      256,
-		IdleTimeout:                    10 * time.Minute,
-		FrameTimeout:                   30 * time.Second,
-		HandshakeTimeout:               15 * time.Second,
-		MaxACLs:                        10_000,
-		MaxQuotaClients:                10_000,
-		GroupMinSessionTimeout:         100 * time.Millisecond,
-		GroupMaxSessionTimeout:         30 * time.Minute,
-		GroupMaxSize:                   5000,
-		GroupConsumerSessionTimeout:    45 * time.Second,
-		GroupConsumerHeartbeatInterval: 5 * time.Second,
-		TransactionMaxTimeout:          15 * time.Minute,
-		TransactionCheckInterval:       10 * time.Second,
-		TransactionalIDExpiration:      7 * 24 * time.Hour,
-		MaxTransactionalIDs:            10_000,
-		MaxGroups:                      10_000,
-		MaxGroupBytes:                  64 << 20,
-		OffsetsRetention:               7 * 24 * time.Hour,
-		OffsetsPartitions:              1,
-		Logger:                         slog.New(slog.DiscardHandler),
+		NodeID:                            1,
+		Durability:                        Fsync,
+		DefaultPartitions:                 4,
+		MaxPartitions:                     10_000,
+		SegmentBytes:                      1 << 30,
+		SegmentAge:                        7 * 24 * time.Hour,
+		RetentionAge:                      7 * 24 * time.Hour,
+		RetentionBytes:                    -1,
+		MaxMessageBytes:                   1<<20 + 12,
+		RetentionCheckInterval:            5 * time.Minute,
+		FileDeleteDelay:                   time.Minute,
+		CompactionInterval:                15 * time.Second,
+		CompactionMemory:                  16 << 20,
+		CompactionRate:                    -1,
+		DiskReserve:                       64 << 20,
+		DiskBudget:                        -1,
+		ProducerIDExpiration:              24 * time.Hour,
+		MaxConnections:                    4096,
+		MaxConnectionsPerIP:               math.MaxInt32,
+		MaxRequestBytes:                   100 << 20,
+		MaxInFlightBytes:                  24 << 20,
+		MaxFetchBytes:                     55 << 20,
+		FetchSessions:                     1000,
+		MaxQueued:                         256,
+		IdleTimeout:                       10 * time.Minute,
+		FrameTimeout:                      30 * time.Second,
+		HandshakeTimeout:                  15 * time.Second,
+		MaxACLs:                           10_000,
+		MaxQuotaClients:                   10_000,
+		GroupMinSessionTimeout:            100 * time.Millisecond,
+		GroupMaxSessionTimeout:            30 * time.Minute,
+		GroupMaxSize:                      5000,
+		GroupConsumerMaxSize:              5000,
+		GroupConsumerSessionTimeout:       45 * time.Second,
+		GroupConsumerMinSessionTimeout:    45 * time.Second,
+		GroupConsumerMaxSessionTimeout:    time.Minute,
+		GroupConsumerHeartbeatInterval:    5 * time.Second,
+		GroupConsumerMinHeartbeatInterval: 5 * time.Second,
+		GroupConsumerMaxHeartbeatInterval: 15 * time.Second,
+		TransactionMaxTimeout:             15 * time.Minute,
+		TransactionCheckInterval:          10 * time.Second,
+		TransactionalIDExpiration:         7 * 24 * time.Hour,
+		MaxTransactionalIDs:               10_000,
+		MaxGroups:                         10_000,
+		MaxGroupBytes:                     64 << 20,
+		OffsetsRetention:                  7 * 24 * time.Hour,
+		OffsetsPartitions:                 1,
+		Logger:                            slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -227,8 +241,13 @@ func (c Config) filled() (Config, error) {
 	orDefault(&c.GroupMinSessionTimeout, d.GroupMinSessionTimeout)
 	orDefault(&c.GroupMaxSessionTimeout, d.GroupMaxSessionTimeout)
 	orDefault(&c.GroupMaxSize, d.GroupMaxSize)
+	orDefault(&c.GroupConsumerMaxSize, d.GroupConsumerMaxSize)
 	orDefault(&c.GroupConsumerSessionTimeout, d.GroupConsumerSessionTimeout)
+	orDefault(&c.GroupConsumerMinSessionTimeout, d.GroupConsumerMinSessionTimeout)
+	orDefault(&c.GroupConsumerMaxSessionTimeout, d.GroupConsumerMaxSessionTimeout)
 	orDefault(&c.GroupConsumerHeartbeatInterval, d.GroupConsumerHeartbeatInterval)
+	orDefault(&c.GroupConsumerMinHeartbeatInterval, d.GroupConsumerMinHeartbeatInterval)
+	orDefault(&c.GroupConsumerMaxHeartbeatInterval, d.GroupConsumerMaxHeartbeatInterval)
 	orDefault(&c.TransactionMaxTimeout, d.TransactionMaxTimeout)
 	orDefault(&c.TransactionCheckInterval, d.TransactionCheckInterval)
 	orDefault(&c.TransactionalIDExpiration, d.TransactionalIDExpiration)
@@ -300,8 +319,13 @@ func (c *Config) check() error {
 		within("GroupMinSessionTimeout", c.GroupMinSessionTimeout, time.Millisecond, c.GroupMaxSessionTimeout),
 		within("GroupMaxSessionTimeout", c.GroupMaxSessionTimeout, time.Millisecond, math.MaxInt32*time.Millisecond),
 		within("GroupMaxSize", c.GroupMaxSize, 1, math.MaxInt32),
-		within("GroupConsumerSessionTimeout", c.GroupConsumerSessionTimeout, 2*time.Millisecond, math.MaxInt32*time.Millisecond),
-		within("GroupConsumerHeartbeatInterval", c.GroupConsumerHeartbeatInterval, time.Millisecond, c.GroupConsumerSessionTimeout-1),
+		within("GroupConsumerMaxSize", c.GroupConsumerMaxSize, 1, math.MaxInt32),
+		within("GroupConsumerMaxSessionTimeout", c.GroupConsumerMaxSessionTimeout, 2*time.Millisecond, math.MaxInt32*time.Millisecond),
+		within("GroupConsumerMinSessionTimeout", c.GroupConsumerMinSessionTimeout, 2*time.Millisecond, c.GroupConsumerMaxSessionTimeout),
+		within("GroupConsumerSessionTimeout", c.GroupConsumerSessionTimeout, c.GroupConsumerMinSessionTimeout, c.GroupConsumerMaxSessionTimeout),
+		within("GroupConsumerMaxHeartbeatInterval", c.GroupConsumerMaxHeartbeatInterval, time.Millisecond, math.MaxInt32*time.Millisecond),
+		within("GroupConsumerMinHeartbeatInterval", c.GroupConsumerMinHeartbeatInterval, time.Millisecond, c.GroupConsumerMaxHeartbeatInterval),
+		within("GroupConsumerHeartbeatInterval", c.GroupConsumerHeartbeatInterval, c.GroupConsumerMinHeartbeatInterval, min(c.GroupConsumerMaxHeartbeatInterval, c.GroupConsumerSessionTimeout-1)),
 		within("GroupConsumerMigrationPolicy", int(c.GroupConsumerMigrationPolicy), 0, int(MigrateNone)),
 		within("TransactionMaxTimeout", c.TransactionMaxTimeout, time.Millisecond, math.MaxInt32*time.Millisecond),
 		within("TransactionCheckInterval", c.TransactionCheckInterval, time.Millisecond, century),

@@ -64,7 +64,7 @@ func (g *group) joinConsumer(rq *request, req *kmsg.JoinGroupRequest, protocols 
 	}
 	isNew := m == nil
 	if isNew {
-		if len(cg.members) >= g.gs.b.cfg.GroupMaxSize {
+		if len(cg.members) >= g.gs.b.cfg.GroupConsumerMaxSize {
 			return refuse(codeGroupMaxSizeReached)
 		}
 		m = &consumerMember{id: id, instance: cloneText(req.InstanceID)}

@@ -164,8 +164,8 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 	}
 	isNew := cg.members[m.id] == nil
 	if isNew {
-		if len(cg.members) >= g.gs.b.cfg.GroupMaxSize || !g.gs.room(memberBytes) {
-			return records, &heartbeatRefusal{codeGroupMaxSizeReached, ""}
+		if no := g.noRoom(); no != nil {
+			return records, no
 		}
 		cg.members[m.id] = m
 		if m.instance != nil {
@@ -200,14 +200,39 @@ func (g *group) becomeConsumer(req *kmsg.ConsumerGroupHeartbeatRequest) ([]recor
 		g.forgetPending()
 		g.consumer, g.protocolType = newConsumerGroup(), consumerProtocol
 		return records, nil
-	case req.MemberEpoch > 0 || !g.mayUpgrade(req):
+	case req.MemberEpoch > 0 || !g.mayUpgrade():
 		return nil, &heartbeatRefusal{codeGroupIDNotFound, fmt.Sprintf("Group %s is not a consumer group.", g.id)}
-	case req.SubscribedTopicRegex != nil:
+	case !g.hasClassic(req):
+		if no := g.noRoom(); no != nil {
+			return nil, no
+		}
+	}
+	if req.SubscribedTopicRegex != nil {
 		if _, no := compilePattern(*req.SubscribedTopicRegex); no != nil {
 			return nil, no
 		}
 	}
 	return g.upgrade(), nil
+}
+
+// hasClassic says whether a heartbeat is of a member of the locked classic group, by its id or its instance's.
+func (g *group) hasClassic(req *kmsg.ConsumerGroupHeartbeatRequest) bool {
+	_, known := g.members[req.MemberID]
+	if req.InstanceID != nil {
+		_, known = g.static[*req.InstanceID]
+	}
+	return known
+}
+
+// noRoom refuses one more member of a locked group that is, or becomes, one of KIP-848.
+func (g *group) noRoom() *heartbeatRefusal {
+	switch most := g.gs.b.cfg.GroupConsumerMaxSize; {
+	case g.size() >= most:
+		return &heartbeatRefusal{codeGroupMaxSizeReached, fmt.Sprintf("The consumer group has reached its maximum capacity of %d members.", most)}
+	case !g.gs.room(memberBytes):
+		return &heartbeatRefusal{codeGroupMaxSizeReached, "There is no room for further members of any group."}
+	}
+	return nil
 }
 
 // advance has the group take in what a member says, and moves the member on. It returns the records that say what has changed.

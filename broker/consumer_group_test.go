@@ -17,8 +17,8 @@ import (
 
 func consumerConfig(t *testing.T) broker.Config {
 	cfg := testConfig(t)
-	cfg.GroupConsumerSessionTimeout = time.Minute
-	cfg.GroupConsumerHeartbeatInterval = 50 * time.Millisecond
+	cfg.GroupConsumerSessionTimeout, cfg.GroupConsumerMinSessionTimeout = time.Minute, time.Second
+	cfg.GroupConsumerHeartbeatInterval, cfg.GroupConsumerMinHeartbeatInterval = 50*time.Millisecond, 50*time.Millisecond
 	return cfg
 }
 
@@ -131,7 +131,7 @@ func TestConsumerGroupRestart(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cfg.GroupConsumerSessionTimeout = time.Second
+	cfg.GroupConsumerSessionTimeout = time.Second // as short as consumerConfig allows
 	b = open(t, cfg)
 	cl = client(t, b)
 	eventually(t, "the session to end", func() bool { return describeNext(t, cl, "g").State == "Empty" })

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // MigrationPolicy says which groups in use change their kind (group.consumer.migration.policy of Kafka). An empty group
@@ -43,21 +41,13 @@ func ParseMigrationPolicy(s string) (MigrationPolicy, error) {
 	return 0, fmt.Errorf("migration policy %q: want bidirectional, upgrade, downgrade or disabled", s)
 }
 
-// mayUpgrade says whether a locked classic group may become one of KIP-848 with its members, for one that joins it or takes the
-// place of one of them.
-func (g *group) mayUpgrade(req *kmsg.ConsumerGroupHeartbeatRequest) bool {
+// mayUpgrade says whether a locked classic group may become one of KIP-848 with its members.
+func (g *group) mayUpgrade() bool {
 	cfg := &g.gs.b.cfg
 	if p := cfg.GroupConsumerMigrationPolicy; p != MigrateBoth && p != MigrateUpgrade {
 		return false
 	}
 	if g.protocolType != consumerProtocol {
-		return false
-	}
-	_, known := g.members[req.MemberID]
-	if req.InstanceID != nil {
-		_, known = g.static[*req.InstanceID]
-	}
-	if !known && (len(g.members) >= cfg.GroupMaxSize || !g.gs.room(memberBytes)) {
 		return false
 	}
 	for _, m := range g.members {

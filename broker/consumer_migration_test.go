@@ -208,11 +208,16 @@ func TestClassicMemberAnswers(t *testing.T) {
 // A static member goes from one protocol to the other and back under its instance id, which takes no room for one more.
 func TestStaticMemberMigrates(t *testing.T) {
 	cfg := consumerConfig(t)
-	cfg.GroupMaxSize = 1
+	cfg.GroupMaxSize, cfg.GroupConsumerMaxSize = 1, 1
 	b := open(t, cfg)
 	c := mixedGroup{t: t, b: b, cl: client(t, b), group: "g", instance: kmsg.StringPtr("one")}
 	first, generation := c.join("")
 	c.sync(first, generation, 0)
+	stranger := mixedGroup{t: t, b: b, cl: c.cl, group: "g"}
+	stranger.beat("two", 0, kerr.GroupMaxSizeReached.Code)
+	if got := groupType(t, c.cl, "g"); got != "classic Stable" {
+		t.Errorf("the group is %s for who could not join it", got)
+	}
 	c.beat("next-one", 0, 0)
 	c.heartbeat(first, generation, kerr.FencedInstanceID.Code)
 	if d := describeNext(t, c.cl, "g"); len(d.Members) != 1 || d.Members[0].MemberID != "next-one" {

@@ -108,6 +108,7 @@ func (g *group) forgetPending() {
 	for _, t := range g.pending {
 		t.Stop()
 	}
+	g.gs.bytes.Add(-memberBytes * int64(len(g.pending)))
 	clear(g.pending)
 }
 

@@ -15,18 +15,18 @@ import (
 // KIP-848's groups.
 var groupConfigKeys = []configKey{
 	{
-		name: "consumer.assignment.interval.ms", typ: kmsg.ConfigTypeInt, check: integer(0, maxInt32), standard: fixed("0"),
+		name: "consumer.assignment.interval.ms", typ: kmsg.ConfigTypeInt, check: integer(0, 15_000), standard: fixed("0"),
 		doc: "kept as set; partitions are assigned anew as soon as something changes.",
 	},
 	{
 		name: groupHeartbeatKey, broker: "group.consumer.heartbeat.interval.ms", typ: kmsg.ConfigTypeInt, check: integer(1, maxInt32),
 		standard: func(c *Config) string { return millisText(c.GroupConsumerHeartbeatInterval) },
-		doc:      "how often members of a consumer group are to be heard of; less than the session timeout.",
+		doc:      "how often members of a consumer group are to be heard of; within what the broker allows, and less than the session timeout.",
 	},
 	{
 		name: groupSessionKey, broker: "group.consumer.session.timeout.ms", typ: kmsg.ConfigTypeInt, check: integer(2, maxInt32),
 		standard: func(c *Config) string { return millisText(c.GroupConsumerSessionTimeout) },
-		doc:      "a member of a consumer group that is not heard of for so long is taken for dead.",
+		doc:      "a member of a consumer group that is not heard of for so long is taken for dead; within what the broker allows.",
 	},
 }
 
@@ -82,13 +82,37 @@ func (gc *groupConfigs) of(group string) map[string]string { return (*gc.all.Loa
 // names are the groups something is set on.
 func (gc *groupConfigs) names() []string { return slices.Sorted(maps.Keys(*gc.all.Load())) }
 
-// session and heartbeat are the timings of a group's members.
+// session and heartbeat are the timings of a group's members. What was set when the broker had other bounds is held to those
+// it has now.
 func (gc *groupConfigs) session(group string) time.Duration {
-	return timing(gc.of(group), groupSessionKey, gc.cfg.GroupConsumerSessionTimeout)
+	d := timing(gc.of(group), groupSessionKey, gc.cfg.GroupConsumerSessionTimeout)
+	return min(max(d, gc.cfg.GroupConsumerMinSessionTimeout), gc.cfg.GroupConsumerMaxSessionTimeout)
 }
 
 func (gc *groupConfigs) heartbeat(group string) time.Duration {
-	return timing(gc.of(group), groupHeartbeatKey, gc.cfg.GroupConsumerHeartbeatInterval)
+	d := timing(gc.of(group), groupHeartbeatKey, gc.cfg.GroupConsumerHeartbeatInterval)
+	return min(max(d, gc.cfg.GroupConsumerMinHeartbeatInterval), gc.cfg.GroupConsumerMaxHeartbeatInterval)
+}
+
+// bounded refuses a timing that is set anew and not within the broker's bounds, as Kafka does.
+func (gc *groupConfigs) bounded(before, configs map[string]string) error {
+	c := gc.cfg
+	for _, b := range []struct {
+		name, of string
+		lo, hi   time.Duration
+	}{
+		{groupHeartbeatKey, "heartbeat.interval.ms", c.GroupConsumerMinHeartbeatInterval, c.GroupConsumerMaxHeartbeatInterval},
+		{groupSessionKey, "session.timeout.ms", c.GroupConsumerMinSessionTimeout, c.GroupConsumerMaxSessionTimeout},
+	} {
+		switch d := timing(configs, b.name, b.lo); {
+		case configs[b.name] == before[b.name]:
+		case d < b.lo:
+			return refusef(codeInvalidConfig, "%s %d is below the broker's group.consumer.min.%s %d", b.name, d.Milliseconds(), b.of, b.lo.Milliseconds())
+		case d > b.hi:
+			return refusef(codeInvalidConfig, "%s %d is above the broker's group.consumer.max.%s %d", b.name, d.Milliseconds(), b.of, b.hi.Milliseconds())
+		}
+	}
+	return nil
 }
 
 func timing(configs map[string]string, name string, standard time.Duration) time.Duration {
@@ -121,6 +145,9 @@ func (gc *groupConfigs) edit(group string, edit func(map[string]string) error, v
 		if err := key.check(value); err != nil {
 			return refusef(codeInvalidConfig, "group config %s=%q: %v", name, value, err)
 		}
+	}
+	if err := gc.bounded(all[group], configs); err != nil {
+		return err
 	}
 	session := timing(configs, groupSessionKey, gc.cfg.GroupConsumerSessionTimeout)
 	if heartbeat := timing(configs, groupHeartbeatKey, gc.cfg.GroupConsumerHeartbeatInterval); heartbeat >= session {

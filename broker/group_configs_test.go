@@ -59,15 +59,24 @@ func behind(c kmsg.DescribeConfigsResponseResourceConfig) string {
 // What is set on a group holds for its members from their next heartbeat, is listed, and is there after a restart.
 func TestGroupConfigs(t *testing.T) {
 	cfg := testConfig(t)
+	cfg.GroupConsumerMinSessionTimeout, cfg.GroupConsumerMinHeartbeatInterval = 1500*time.Millisecond, 250*time.Millisecond
 	b, err := broker.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const typ = kmsg.ConfigResourceTypeGroupConfig
 	cl := client(t, b)
-	for name, value := range map[string]string{"consumer.session.timeout.ms": "1000", "consumer.heartbeat.interval.ms": "100000", "consumer.nothing": "1"} {
-		if c := alterConfig(t, cl, typ, "g", name, &value); c != kerr.InvalidConfig.Code {
-			t.Errorf("%s=%s: error %d", name, value, c)
+	for _, set := range [][2]string{
+		{"consumer.session.timeout.ms", "1499"},
+		{"consumer.session.timeout.ms", "60001"},
+		{"consumer.session.timeout.ms", "4000"}, // below the heartbeats' interval
+		{"consumer.heartbeat.interval.ms", "249"},
+		{"consumer.heartbeat.interval.ms", "15001"},
+		{"consumer.assignment.interval.ms", "15001"},
+		{"consumer.nothing", "1"},
+	} {
+		if c := alterConfig(t, cl, typ, "g", set[0], &set[1]); c != kerr.InvalidConfig.Code {
+			t.Errorf("%s=%s: error %d", set[0], set[1], c)
 		}
 	}
 	if c := alterConfig(t, cl, typ, "", "consumer.session.timeout.ms", kmsg.StringPtr("60000")); c != kerr.InvalidRequest.Code {
@@ -110,6 +119,17 @@ func TestGroupConfigs(t *testing.T) {
 	eventually(t, "the shorter session to end", func() bool { return groupType(t, cl, "g") == "consumer Empty" })
 	if got := groupType(t, cl, "other"); got != "consumer Stable" {
 		t.Errorf("the other group is %s", got)
+	}
+	// A broker of other bounds holds what was set to those.
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.GroupConsumerMinSessionTimeout, cfg.GroupConsumerMinHeartbeatInterval = 0, 0
+	b = open(t, cfg)
+	cl = client(t, b)
+	c := mixedGroup{t: t, b: b, cl: cl, group: "g"}
+	if resp := c.consumerHeartbeat("m", 0, nil); resp.ErrorCode != 0 || resp.HeartbeatIntervalMillis != 5000 {
+		t.Errorf("with bounds of its own: %+v", resp)
 	}
 	for _, name := range []string{"consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"} {
 		if c := alterConfig(t, cl, typ, "g", name, nil); c != 0 {

@@ -412,15 +412,94 @@ func TestGroupLimits(t *testing.T) {
 	cfg.GroupMaxSize, cfg.MaxGroups = 2, 2
 	b := open(t, cfg)
 	makeTopic(t, b, "flows")
-	for i, want := range []int16{79, 79, 81} {
-		if r := (rawGroup{rawDial(t, b), "g"}).join(5, "", nil, time.Minute); r.ErrorCode != want {
-			t.Errorf("member %d: error %d, want %d", i, r.ErrorCode, want)
+	// Ids that were given out and not used are nobody's place.
+	for i := range 3 {
+		if r := (rawGroup{rawDial(t, b), "g"}).join(5, "", nil, time.Minute); r.ErrorCode != 79 {
+			t.Errorf("member %d: error %d", i, r.ErrorCode)
 		}
 	}
 	for i, want := range []int16{0, 44} {
 		if code := (rawGroup{rawDial(t, b), fmt.Sprintf("g%d", i)}).commit(-1, "", nil, 1); code != want {
 			t.Errorf("group %d: error %d, want %d", i, code, want)
 		}
+	}
+}
+
+// A full group takes nobody more, of either protocol. Who joins again has a place, as long as it is not the last of too many
+// to come back.
+func TestGroupIsFull(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.GroupMaxSize, cfg.GroupConsumerMaxSize = 2, 2
+	cfg.GroupConsumerMigrationPolicy = broker.MigrateNone
+	b := open(t, cfg)
+	one, two, three := rawGroup{rawDial(t, b), "g"}, rawGroup{rawDial(t, b), "g"}, rawGroup{rawDial(t, b), "g"}
+	first := one.join(3, "", nil, time.Minute)
+	two.sendJoin(3, "", nil, time.Minute, "m")
+	cl := client(t, b)
+	eventually(t, "the second to wait for the first", func() bool { return groupType(t, cl, "g") == "classic PreparingRebalance" })
+	// The first is not there again: its place is free.
+	three.sendJoin(3, "", nil, time.Minute, "m")
+	eventually(t, "the third to wait too", func() bool { return len(classicMembers(t, cl, "g")) == 3 })
+	if r := (rawGroup{rawDial(t, b), "g"}).join(3, "", nil, time.Minute); r.ErrorCode != 81 {
+		t.Errorf("a fourth: error %d", r.ErrorCode)
+	}
+	if r := one.join(3, first.MemberID, nil, time.Minute); r.ErrorCode != 81 {
+		t.Errorf("the first, too late: error %d", r.ErrorCode)
+	}
+	second, third := two.joined(3), three.joined(3)
+	if second.ErrorCode != 0 || third.ErrorCode != 0 || second.Generation != 2 || third.Generation != 2 {
+		t.Errorf("the others: %+v, %+v", second, third)
+	}
+	if r := (rawGroup{rawDial(t, b), "g"}).join(3, "", nil, time.Minute); r.ErrorCode != 81 {
+		t.Errorf("one more: error %d", r.ErrorCode)
+	}
+	two.sendJoin(3, second.MemberID, nil, time.Minute, "other")
+	three.sendJoin(3, third.MemberID, nil, time.Minute, "other")
+	if r := two.joined(3); r.ErrorCode != 0 {
+		t.Errorf("one of two again: error %d", r.ErrorCode)
+	}
+
+	c := mixedGroup{t: t, b: b, cl: cl, group: "next"}
+	for i, want := range []int16{0, 0, 81} {
+		resp := c.consumerHeartbeat(fmt.Sprintf("m%d", i), 0, nil)
+		if resp.ErrorCode != want {
+			t.Errorf("consumer %d: error %d", i, resp.ErrorCode)
+		}
+		if want != 0 && (resp.ErrorMessage == nil || !strings.Contains(*resp.ErrorMessage, "2 members")) {
+			t.Errorf("consumer %d is told %v", i, resp.ErrorMessage)
+		}
+	}
+}
+
+// classicMembers are the members of a classic group.
+func classicMembers(t *testing.T, cl *kgo.Client, group string) []kmsg.DescribeGroupsResponseGroupMember {
+	t.Helper()
+	req := kmsg.NewPtrDescribeGroupsRequest()
+	req.Groups = []string{group}
+	resp, err := req.RequestWith(deadline(t), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Groups[0].Members
+}
+
+// A static member that comes back under its instance id, of either kind of group, needs no room beside what it has.
+func TestGroupMemoryOfReturning(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.MaxGroupBytes = 300 << 10
+	b := open(t, cfg)
+	large, instance := strings.Repeat("m", 200<<10), "one"
+	for i := range 3 {
+		m := rawGroup{rawDial(t, b), "g"}
+		m.sendJoin(5, "", &instance, time.Minute, large)
+		if r := m.joined(5); r.ErrorCode != 0 {
+			t.Fatalf("join %d: error %d", i, r.ErrorCode)
+		}
+	}
+	m := rawGroup{rawDial(t, b), "g"}
+	m.sendJoin(5, "", nil, time.Minute, large)
+	if r := m.joined(5); r.ErrorCode != 81 {
+		t.Errorf("another: error %d", r.ErrorCode)
 	}
 }
 

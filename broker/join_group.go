@@ -74,10 +74,7 @@ func (g *group) join(rq *request, req *kmsg.JoinGroupRequest) func() {
 	for i := range req.Protocols {
 		size += len(req.Protocols[i].Name) + len(req.Protocols[i].Metadata)
 	}
-	if m := g.members[req.MemberID]; m != nil {
-		size -= m.size
-	}
-	if !g.gs.room(size) {
+	if !g.gs.room(size - g.weight(req.MemberID, req.InstanceID)) {
 		refuseJoin(rq, req.MemberID, codeGroupMaxSizeReached)
 		return nil
 	}
@@ -116,6 +113,12 @@ func (g *group) joinClassic(rq *request, req *kmsg.JoinGroupRequest, protocols [
 		refuseJoin(rq, req.MemberID, c)
 		return
 	}
+	if g.state == groupPreparing && m.join == nil && m.instance == nil && g.full() {
+		refuseJoin(rq, req.MemberID, codeGroupMaxSizeReached) // others were first
+		g.remove(m, codeUnknownMemberID)
+		g.completeIfAll()
+		return
+	}
 	same := sameProtocols(m.protocols, protocols)
 	switch {
 	case g.state == groupCompleting && same:
@@ -134,7 +137,7 @@ func (g *group) joinClassic(rq *request, req *kmsg.JoinGroupRequest, protocols [
 // joinNew takes in somebody who is not a member.
 func (g *group) joinNew(rq *request, req *kmsg.JoinGroupRequest, protocols []groupProtocol) {
 	timer, given := g.pending[req.MemberID]
-	if !given && len(g.members)+len(g.pending) >= g.gs.b.cfg.GroupMaxSize {
+	if g.full() {
 		refuseJoin(rq, req.MemberID, codeGroupMaxSizeReached)
 		return
 	}
@@ -146,7 +149,7 @@ func (g *group) joinNew(rq *request, req *kmsg.JoinGroupRequest, protocols []gro
 	switch {
 	case given:
 		timer.Stop()
-		delete(g.pending, id)
+		g.unexpect(id)
 	case req.InstanceID != nil:
 		id = newMemberID(*req.InstanceID)
 	default:
@@ -173,18 +176,64 @@ func (g *group) joinNew(rq *request, req *kmsg.JoinGroupRequest, protocols []gro
 	g.prepare()
 }
 
+// full says whether a classic group has as many members as it may. During a rebalance only those count that have joined again:
+// who has not may be gone, and then its place is another's.
+func (g *group) full() bool {
+	n := len(g.members)
+	if g.state == groupPreparing {
+		n = 0
+		for _, m := range g.members {
+			if m.join != nil {
+				n++
+			}
+		}
+	}
+	return n >= g.gs.b.cfg.GroupMaxSize
+}
+
+// weight is what a member that joins again takes already, or somebody whose member id was given out.
+func (g *group) weight(memberID string, instance *string) int {
+	if g.consumer != nil {
+		m, known := g.consumer.staticMember(instance)
+		if !known {
+			m = g.consumer.members[memberID]
+		}
+		if m != nil {
+			return m.size
+		}
+		return 0
+	}
+	if instance != nil && memberID == "" {
+		memberID = g.static[*instance]
+	}
+	if m := g.members[memberID]; m != nil {
+		return m.size
+	}
+	if _, given := g.pending[memberID]; given {
+		return memberBytes
+	}
+	return 0
+}
+
 // expect notes a member id that was given out; it is forgotten when nobody joins with it.
 func (g *group) expect(id string, session time.Duration) {
+	g.gs.bytes.Add(memberBytes)
 	g.pending[id] = time.AfterFunc(session, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if _, ok := g.pending[id]; ok && g.state != groupDead {
-			delete(g.pending, id)
+			g.unexpect(id)
 			if g.state == groupPreparing {
 				g.completeIfAll()
 			}
 		}
 	})
+}
+
+// unexpect forgets a member id that was given out.
+func (g *group) unexpect(id string) {
+	delete(g.pending, id)
+	g.gs.bytes.Add(-memberBytes)
 }
 
 // update notes what a join says, and that it waits.

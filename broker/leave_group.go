@@ -79,7 +79,7 @@ func (g *group) leave(memberID string, instance *string) code {
 	}
 	if timer, ok := g.pending[memberID]; ok && instance == nil {
 		timer.Stop()
-		delete(g.pending, memberID)
+		g.unexpect(memberID)
 		return codeNone
 	}
 	m, c := g.find(memberID, instance)

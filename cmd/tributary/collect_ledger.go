@@ -19,14 +19,13 @@ import (
 
 // ledgerOptions say where the ledger is read from and how it is printed.
 type ledgerOptions struct {
-	kafka  *kafkaOptions
-	url    string
-	output string
-	fs     *pflag.FlagSet
+	kafka     *kafkaOptions
+	url       string
+	output    string
+	fromTopic bool // of kafka
 }
 
 func (o *ledgerOptions) register(fs *pflag.FlagSet, prefix string) {
-	o.fs = fs
 	textVar(fs, &o.url, prefix+"url", "url", checkLedgerURL, "the operations of a running collector, where it has --http")
 	o.kafka.register(fs, prefix)
 	fs.Lookup(prefix + "kafka").Usage = "read the topic " + ledgerTopic + " of this cluster instead, kafka://host:port,... or kafka-ssl://..."
@@ -34,6 +33,17 @@ func (o *ledgerOptions) register(fs *pflag.FlagSet, prefix string) {
 }
 
 func (o *ledgerOptions) check() error { return o.kafka.check() }
+
+// derive tells which of the two places was asked for. Of those set elsewhere than on the
+// command line the one with the command's own name counts: all tools share the other.
+func (o *ledgerOptions) derive(s *settings) error {
+	byFlag := func(name string) bool { return strings.HasPrefix(s.origin[name], "flag ") }
+	if byFlag("url") && byFlag("kafka") {
+		return bad("url", o.url, "allowed is one of --url and --kafka")
+	}
+	o.fromTopic = byFlag("kafka") || s.origin["kafka"] != "" && s.origin["url"] == ""
+	return nil
+}
 
 func checkLedgerURL(s string) error {
 	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -81,7 +91,7 @@ balances do not hold.`,
 
 // read gets the ledgers from where they are.
 func (o *ledgerOptions) read(ctx context.Context, c *cobra.Command) ([]*ledgerSnapshot, error) {
-	if !o.fs.Changed("kafka") || o.fs.Changed("url") {
+	if !o.fromTopic {
 		s, err := o.fetch(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("ledger of %s: %w", o.url, err)

@@ -137,7 +137,7 @@ var kafkaMetrics = []kafkaMetric{
 		}
 		return s.ProducedBytes, true
 	}),
-	kafkaCounter("producer_uncompressed_bytes", "Size of these batches before compression.", "compression-rate-avg = bytes by this", func(s *kafkaStats) (uint64, bool) {
+	kafkaCounter("producer_uncompressed_bytes", "Size of these batches before compression.", "compression-rate-avg, compression-rate (topic) = bytes by this; record-size-avg = this by records", func(s *kafkaStats) (uint64, bool) {
 		if s.producer != nil {
 			return s.producer.Uncompressed, true
 		}
@@ -163,8 +163,8 @@ var kafkaMetrics = []kafkaMetric{
 	kafkaGauge("producer_buffer_available_bytes", "What of it is free.", "buffer-available-bytes", gaugeOfProducer(func(p *kafka.ProducerStats) float64 { return float64(p.BufferAvailable) })),
 	kafkaGauge("producer_waiting", "Workers that wait for memory.", "waiting-threads", gaugeOfProducer(func(p *kafka.ProducerStats) float64 { return float64(p.Waiting) })),
 
-	ofRequests("requests_total", "Requests, by kind.", "request-total, request-rate, fetch-total, fetch-rate, response-total, commit-total, commit-rate, join-total, join-rate, sync-total, sync-rate, heartbeat-total, heartbeat-rate", prometheus.CounterValue, func(r kafka.RequestStats) float64 { return float64(r.Count) }),
-	ofRequests("request_seconds_total", "From the first octet of a request to the last one of its answer, all together, by kind.", "request-latency-avg, fetch-latency-avg, commit-latency-avg, join-time-avg, sync-time-avg, heartbeat-response-time-avg = this by requests", prometheus.CounterValue, func(r kafka.RequestStats) float64 { return r.Time.Seconds() }),
+	ofRequests("requests_total", "Requests, by kind.", "request-total, request-rate, fetch-total, fetch-rate, response-total, response-rate, commit-total, commit-rate, join-total, join-rate, sync-total, sync-rate, heartbeat-total, heartbeat-rate", prometheus.CounterValue, func(r kafka.RequestStats) float64 { return float64(r.Count) }),
+	ofRequests("request_seconds_total", "From the first octet of a request to the last one of its answer, all together, by kind.", "request-latency-avg, fetch-latency-avg, commit-latency-avg, join-time-avg, sync-time-avg = this by requests", prometheus.CounterValue, func(r kafka.RequestStats) float64 { return r.Time.Seconds() }),
 	ofRequests("request_max_seconds", "The longest of these in the last one to two minutes.", "request-latency-max, fetch-latency-max, commit-latency-max, join-time-max, sync-time-max, heartbeat-response-time-max", prometheus.GaugeValue, func(r kafka.RequestStats) float64 { return r.Max.Seconds() }),
 	kafkaCounter("throttles", "Answers that asked for a pause, by quotas of the cluster.", "", func(s *kafkaStats) (uint64, bool) { return s.Throttles, true }),
 	{

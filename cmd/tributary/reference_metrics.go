@@ -157,15 +157,3 @@ func writeMetrics(w io.Writer) error {
 	}
 	return nil
 }
-
-// writeJavaNames writes which metric has what the MBeans of Java's clients say.
-func writeJavaNames(w io.Writer) {
-	fmt.Fprint(w, "\nThe MBeans `kafka.producer:type=producer-metrics`, `producer-topic-metrics`, `kafka.consumer:type=consumer-fetch-manager-metrics`, "+
-		"`consumer-coordinator-metrics` and their like have averages and rates over a window; `rate()` over these counters, or one rate by another, gives the same. Java counts times "+
-		"in milliseconds, these are seconds.\n\n| Java's attributes | here |\n|---|---|\n")
-	for _, k := range kafkaMetrics {
-		if m, err := parseDesc(k.desc.String()); err == nil && k.java != "" {
-			fmt.Fprintf(w, "| %s | `%s` |\n", cell(k.java), m.name)
-		}
-	}
-}

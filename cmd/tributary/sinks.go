@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +29,8 @@ type sinkOptions struct {
 	partitions     int32
 	retention      time.Duration
 	retentionBytes int64
+	fs             *pflag.FlagSet
+	prefix         string // of the options' names
 
 	extras     []string          // names of extra fields that records may have
 	spooling   *sink.Spool       // open, of spool
@@ -49,6 +53,7 @@ func defaultSinkOptions(to ...string) sinkOptions {
 }
 
 func (o *sinkOptions) register(fs *pflag.FlagSet, prefix string) {
+	o.fs, o.prefix = fs, prefix
 	listVar(fs, &o.to, prefix+"to", "endpoint", checkSink, "send flow records here: kafka://host:9092/topic?…, kafka-ssl://…, file:PATH, stdout:, discard:; repeatable")
 	stringVar(fs, &o.kafkaConfig, prefix+"kafka-config", "Java client's properties `file` with further settings for Kafka")
 	sizeVar(fs, &o.queueBytes, prefix+"queue-bytes", 1<<20, 1<<40, "how much may wait for each Kafka")
@@ -85,6 +90,23 @@ func (o *sinkOptions) check() error {
 		if err != nil {
 			return bad("to", to, err.Error())
 		}
+	}
+	return o.checkSpool()
+}
+
+// checkSpool refuses what would leave somebody without the spool that they count on.
+func (o *sinkOptions) checkSpool() error {
+	if o.spool == "" {
+		if f := o.fs.Lookup(o.prefix + "spool-bytes"); f.Value.String() != f.DefValue {
+			return bad("spool-bytes", f.Value.String(), "allowed beside --"+o.prefix+"spool only, which says where")
+		}
+		return nil
+	}
+	if !slices.ContainsFunc(o.to, kafka.IsEndpoint) {
+		return bad("spool", o.spool, "allowed beside a Kafka among --"+o.prefix+"to only, for which flow records wait there")
+	}
+	if st, err := os.Stat(o.spool); err == nil && !st.IsDir() {
+		return bad("spool", o.spool, "allowed is a folder, or one that is not there yet")
 	}
 	return nil
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -38,7 +40,47 @@ func checkStateFile(path string) error {
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
 		return errors.New("allowed is a regular file, or one that is not there yet")
 	}
-	return nil
+	return checkStateLines(path)
+}
+
+// checkStateLines refuses a file whose first lines are none of a collector's: it is
+// somebody else's, and would be replaced.
+func checkStateLines(path string) error {
+	in, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	lines := stateLines(in)
+	n := 0
+	for ; n < 1000 && lines.Scan(); n++ {
+		if _, err := parseStateLine(lines.Bytes()); err == nil {
+			return nil
+		}
+	}
+	if err := lines.Err(); err != nil && !errors.Is(err, bufio.ErrTooLong) {
+		return err
+	} else if err == nil && n == 0 {
+		return nil // empty
+	}
+	return errors.New("allowed is a file that a collector has written, or one that is not there yet; this one is something else")
+}
+
+func stateLines(in io.Reader) *bufio.Scanner {
+	lines := bufio.NewScanner(io.LimitReader(in, 16<<30))
+	lines.Buffer(make([]byte, 0, 64<<10), maxStateLine)
+	return lines
+}
+
+func parseStateLine(text []byte) (collect.State, error) {
+	var line stateLine
+	if err := json.Unmarshal(text, &line); err != nil {
+		return collect.State{}, err
+	}
+	return collect.ParseState([]byte(line.Key), line.Value)
 }
 
 // load gives the decoder what the file has. A file that is not there has nothing.
@@ -52,16 +94,10 @@ func (f *stateFile) load() error {
 	}
 	defer in.Close()
 	k := f.keeper
-	lines := bufio.NewScanner(io.LimitReader(in, 16<<30))
-	lines.Buffer(make([]byte, 0, 64<<10), maxStateLine)
+	lines := stateLines(in)
 	var states []collect.State
 	for lines.Scan() {
-		var line stateLine
-		var st collect.State
-		err := json.Unmarshal(lines.Bytes(), &line)
-		if err == nil {
-			st, err = collect.ParseState([]byte(line.Key), line.Value)
-		}
+		st, err := parseStateLine(lines.Bytes())
 		if err != nil {
 			k.invalid.Add(1)
 			continue
@@ -82,7 +118,11 @@ func (f *stateFile) load() error {
 // tell says what was learnt at the start.
 func (k *stateKeeper) tell(where, name string) {
 	if n := k.learnt.Load() + k.stale.Load() + k.invalid.Load() + k.ignored.Load(); n > 0 {
-		k.log.Info("exporters are known from before", where, name, "exporters", len(k.decoder.Exporters()),
+		level := slog.LevelInfo
+		if k.invalid.Load() > 0 {
+			level = slog.LevelWarn
+		}
+		k.log.Log(context.Background(), level, "exporters are known from before", where, name, "exporters", len(k.decoder.Exporters()),
 			"learnt", k.learnt.Load(), "stale", k.stale.Load(), "invalid", k.invalid.Load(), "ignored", k.ignored.Load())
 	}
 }

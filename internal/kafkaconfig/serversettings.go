@@ -109,8 +109,13 @@ var serverList = slices.Concat(
 		honoured("group.min.session.timeout.ms", "100 where it is not set", span(func(s *server, d time.Duration) { s.config.GroupMinSessionTimeout = d }, time.Millisecond, 1)),
 		honoured("group.max.session.timeout.ms", "", span(func(s *server, d time.Duration) { s.config.GroupMaxSessionTimeout = d }, time.Millisecond, 1)),
 		honoured("group.max.size", "5000 where it is not set", number(func(s *server, n int64) { s.config.GroupMaxSize = int(n) }, 1, math.MaxInt32)),
+		honoured("group.consumer.max.size", "5000 where it is not set", number(func(s *server, n int64) { s.config.GroupConsumerMaxSize = int(n) }, 1, math.MaxInt32)),
 		honoured("group.consumer.session.timeout.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerSessionTimeout = d }, time.Millisecond, 2)),
+		honoured("group.consumer.min.session.timeout.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerMinSessionTimeout = d }, time.Millisecond, 2)),
+		honoured("group.consumer.max.session.timeout.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerMaxSessionTimeout = d }, time.Millisecond, 2)),
 		honoured("group.consumer.heartbeat.interval.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerHeartbeatInterval = d }, time.Millisecond, 1)),
+		honoured("group.consumer.min.heartbeat.interval.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerMinHeartbeatInterval = d }, time.Millisecond, 1)),
+		honoured("group.consumer.max.heartbeat.interval.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerMaxHeartbeatInterval = d }, time.Millisecond, 1)),
 		honoured("group.consumer.migration.policy", "", func(s *server, v string) (err error) {
 			s.config.GroupConsumerMigrationPolicy, err = broker.ParseMigrationPolicy(strings.ToLower(v))
 			return err
@@ -227,9 +232,7 @@ var serverList = slices.Concat(
 		"compression.lz4.level", "compression.zstd.level", "connection.failed.authentication.delay.ms",
 		"delete.records.purgatory.purge.interval.requests", "fetch.purgatory.purge.interval.requests",
 		"group.consumer.assignment.interval.ms", "group.consumer.assignors", "group.consumer.max.assignment.interval.ms",
-		"group.consumer.max.heartbeat.interval.ms", "group.consumer.max.session.timeout.ms", "group.consumer.max.size",
-		"group.consumer.min.assignment.interval.ms", "group.consumer.min.heartbeat.interval.ms",
-		"group.consumer.min.session.timeout.ms", "group.consumer.regex.refresh.interval.ms", "group.coordinator.rebalance.protocols",
+		"group.consumer.min.assignment.interval.ms", "group.consumer.regex.refresh.interval.ms", "group.coordinator.rebalance.protocols",
 		"log.index.interval.bytes", "log.index.size.max.bytes", "log.initial.task.delay.ms", "log.message.timestamp.after.max.ms",
 		"log.message.timestamp.before.max.ms", "log.preallocate", "log.roll.jitter.hours", "log.roll.jitter.ms",
 		"max.request.partition.size.limit", "offset.metadata.max.bytes",
