@@ -266,6 +266,9 @@ func (t *topicCounters) prepare() {
 		attempt, cancel := context.WithTimeout(t.ctx, 15*time.Second)
 		_, err := kafka.EnsureTopic(attempt, t.client, t.topic, 1, t.configs)
 		cancel()
+		if err == nil && told {
+			t.log.Info("topic is ready", "to", t.name())
+		}
 		if err == nil || t.ctx.Err() != nil {
 			return
 		}

@@ -21,11 +21,11 @@ var clientMBeans = []struct{ attributes, here string }{
 		"partition-assigned-latency-avg, partition-assigned-latency-max, partition-lost-latency-avg, partition-lost-latency-max, " +
 		"partition-revoked-latency-avg, partition-revoked-latency-max", "not counted: the time of a rebalance is that of its `JoinGroup` and `SyncGroup`, or heartbeats"},
 	{"last-heartbeat-seconds-ago", "`rate(tributary_kafka_requests_total{request=\"Heartbeat\"}[1m])` is 0 when there are none"},
-	{"failed-authentication-total, failed-authentication-rate", "in `tributary_kafka_connects_failed_total` for connections that produce; the log says why"},
+	{"failed-authentication-total, failed-authentication-rate", "in `tributary_kafka_connects_failed_total`; the log says why"},
 	{
 		"successful-authentication-total, successful-authentication-rate, successful-authentication-no-reauth-total, successful-reauthentication-total, " +
 			"successful-reauthentication-rate, failed-reauthentication-total, failed-reauthentication-rate, reauthentication-latency-avg, reauthentication-latency-max",
-		"not counted: a login is part of opening a connection",
+		"not counted: a login is part of `tributary_kafka_connections_opened_total`",
 	},
 	{"metadata-age", "not counted; `tributary_kafka_requests_total{request=\"Metadata\"}` says how often it is asked for"},
 	{"metadata-wait-time-ns-total, flush-time-ns-total, commit-sync-time-ns-total, committed-time-ns-total, last-poll-seconds-ago, poll-idle-ratio-avg, " +

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -306,6 +307,10 @@ func (e *unreachableError) Error() string {
 }
 func (e *unreachableError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
 
+// attempts are what the client says of each single attempt to open a connection,
+// several in a second: a [Watch], or the error of what was asked, says it once.
+var attempts = []string{"unable to request api versions", "unable to initialize sasl"}
+
 // logger passes the client's messages to slog, one level lower: what it warns of
 // it also handles.
 type logger struct{ log *slog.Logger }
@@ -319,7 +324,7 @@ func (l *logger) Level() kgo.LogLevel {
 
 func (l *logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	to := slog.LevelDebug
-	if level == kgo.LogLevelError {
+	if level == kgo.LogLevelError && !slices.Contains(attempts, msg) {
 		to = slog.LevelWarn
 	}
 	l.log.Log(context.Background(), to, "kafka: "+msg, keyvals...)

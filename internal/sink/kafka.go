@@ -35,6 +35,7 @@ type kafkaSink struct {
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	ready  atomic.Bool
+	wrong  atomic.Pointer[error] // why it is not ready yet
 
 	sharedMu sync.Mutex
 	shared   flow.Sink // handle of Write
@@ -146,12 +147,18 @@ func (s *kafkaSink) prepare(ctx context.Context) {
 		cancel()
 		if err == nil {
 			s.ready.Store(true)
+			if told {
+				s.log.Info("topic is ready", "to", s.Name())
+			}
 			return
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		if !told && !errors.Is(err, kafka.ErrUnreachable) { // which the watch tells
+		s.wrong.Store(&err)
+		// The watch tells of connections that cannot be opened, not of those that a broker
+		// closes afterwards, because it wants a login.
+		if !told && (!errors.Is(err, kafka.ErrUnreachable) || s.watch.Err() == nil) {
 			told = true
 			s.log.Warn("topic is not ready; flow records wait in the queue", "to", s.Name(), "err", err)
 		}
@@ -167,6 +174,13 @@ func (s *kafkaSink) Name() string { return s.endpoint.String() }
 
 func (s *kafkaSink) Ready() error {
 	if !s.ready.Load() {
+		err := s.watch.Err()
+		if wrong := s.wrong.Load(); err == nil && wrong != nil {
+			err = *wrong
+		}
+		if err != nil {
+			return fmt.Errorf("topic %s is not ready: %w", s.topic, err)
+		}
 		return fmt.Errorf("topic %s is not ready", s.topic)
 	}
 	for _, p := range s.producers {
