@@ -125,6 +125,10 @@ func (c *conn) read() {
 	c.b.log.Debug("connection ends", "peer", c.nc.RemoteAddr().String(), "client", c.clientID, "err", err)
 	close(c.quiet)
 	close(c.queue)
+	<-c.dead
+	for rq := range c.queue { // that came when the writer had ended
+		rq.letGo()
+	}
 	c.b.conns.wg.Done()
 }
 
@@ -177,6 +181,7 @@ func (c *conn) readAll() error {
 		select {
 		case c.queue <- rq:
 		case <-c.dead:
+			rq.letGo()
 			return net.ErrClosed
 		}
 	}
@@ -188,17 +193,24 @@ type tryWriter interface {
 }
 
 // answerNow has the reader send an answer, if it is ready, no other is owed and the socket takes it at once. If not, or with
-// more requests read already, whose answers may leave together, it is the writer's, from where the reader has come.
+// more requests read already, whose answers may leave together, it is the writer's, from where the reader has come. Records are
+// sent so, too, if there is nothing to wait for: to wake the writer costs as much as to send some 100 KB of them.
 func (c *conn) answerNow(rq *request) (done bool, err error) {
 	select {
 	case <-rq.ready:
 	default:
 		return false, nil
 	}
-	if c.try == nil || rq.send != nil || c.in.Buffered() > 0 || c.waiting.Load() > 1 || !c.turn.TryLock() {
+	if c.try == nil || c.in.Buffered() > 0 || c.waiting.Load() > 1 || !c.turn.TryLock() {
 		return false, nil
 	}
 	defer c.turn.Unlock()
+	if rq.send != nil {
+		if done, err = c.send(rq, false); done {
+			c.answered(rq)
+		}
+		return done, err
+	}
 	n, err := c.try.TryWrite(rq.answer)
 	c.b.counters.bytesOut.Add(uint64(n))
 	if err != nil {
@@ -456,7 +468,9 @@ func (c *conn) answer(rq *request) (err error) {
 			return fmt.Errorf("%s: not answered in time", rq.api.name)
 		}
 	}
-	rq.times.turn = time.Since(rq.at)
+	if rq.times.writing == 0 { // the reader has not begun to send it
+		rq.times.turn = time.Since(rq.at)
+	}
 	if rq.send == nil {
 		if c.owed.Add(-int64(len(rq.answer))) <= maxOwed {
 			select {
@@ -474,16 +488,26 @@ func (c *conn) answer(rq *request) (err error) {
 		return err
 	}
 	if err := c.flush(); err != nil {
+		rq.letGo()
 		return err
 	}
+	_, err = c.send(rq, true)
+	return err
+}
+
+// send has a request send its answer by itself.
+func (c *conn) send(rq *request, wait bool) (done bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.b.counters.panics.Add(1)
 			c.b.log.Error("panic while answering a request", "peer", c.nc.RemoteAddr().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v", p)
 		}
+		if done || err != nil {
+			rq.letGo()
+		}
 	}()
-	return rq.send()
+	return rq.send(wait)
 }
 
 // wait returns whether the answer became ready. Once the reader is done it has drainTimeout.

@@ -44,6 +44,14 @@ type fetch struct {
 
 	limit *limit // of the client's bytes; nil: none
 	time  *limit // of the time spent on it
+	began time.Time
+
+	looked  bool // its partitions were
+	got     int  // bytes found
+	settled bool // something is there that must be told at once
+	made    bool // the answer is
+	answer  mixed
+	few     [4]cut // room for those of most answers
 }
 
 type fetchTopic struct {
@@ -82,7 +90,8 @@ func serveFetch(rq *request, _ kmsg.Request) error {
 	f := &fetch{rq: rq, minBytes: 1, epoch: finalFetchEpoch}
 	f.decode()
 	f.bounded()
-	rq.sendWith(f.run)
+	rq.drop = f.drop
+	rq.sendWith(f.send)
 	return nil
 }
 
@@ -165,27 +174,54 @@ func (f *fetch) find(t *fetchTopic, name []byte) {
 	}
 }
 
-// run waits for enough bytes, an error or the end of the time, then writes the answer. It runs on the connection's writer.
-func (f *fetch) run() error {
+// send waits for enough bytes, an error or the end of the time, then sends the answer. Not to wait, which is so on the
+// connection's reader, it comes as far as it can without.
+func (f *fetch) send(wait bool) (done bool, err error) {
+	if !f.looked {
+		f.look()
+	}
+	if !f.made {
+		if f.bad == codeNone {
+			if !f.settled && f.got < f.minBytes {
+				if !wait {
+					return false, nil
+				}
+				began := time.Now()
+				f.got = f.wait(f.got)
+				f.rq.times.waited = time.Since(began)
+			}
+			f.meter(f.got)
+			f.choose()
+			f.began = time.Now()
+		}
+		f.made = true
+		if err := f.makeAnswer(); err != nil {
+			return false, err
+		}
+	}
+	return f.rq.conn.sendMixed(&f.answer, wait)
+}
+
+// look finds what is there to be told.
+func (f *fetch) look() {
+	f.looked = true
 	if f.bad = f.resume(); f.bad != codeNone {
 		f.topics, f.parts = nil, nil
-		return f.write()
+		return
 	}
-	defer f.leave()
 	f.resolve()
-	defer f.release()
-	got, settled := f.read()
-	if !settled && got < f.minBytes {
-		began := time.Now()
-		got = f.wait(got)
-		f.rq.times.waited = time.Since(began)
+	f.got, f.settled = f.read()
+}
+
+// drop gives back what the fetch holds.
+func (f *fetch) drop() {
+	if f.time != nil && !f.began.IsZero() {
+		f.spend(f.began)
 	}
-	f.meter(got)
-	f.choose()
-	if f.time != nil {
-		defer f.spend(time.Now())
-	}
-	return f.write()
+	f.rq.broker().buffers.put(f.answer.out)
+	f.answer = mixed{}
+	f.release()
+	f.leave()
 }
 
 // resolve finds the partitions and judges what does not change by waiting.

@@ -1,17 +1,13 @@
 package broker
 
-import (
-	"time"
-
-	"github.com/tributary-net/tributary/internal/commitlog"
-)
+import "time"
 
 // inline is up to what size record bytes are copied into the answer; beyond it they are sent from the file.
 const inline = 16 << 10
 
-// write writes the answer: what surrounds the records is gathered, the records are sent from where they lie.
-func (f *fetch) write() error {
-	rq, c, v, flexible := f.rq, f.rq.conn, f.rq.version, f.rq.flexible
+// makeAnswer makes the answer: what surrounds the records is gathered, the records are sent from where they lie.
+func (f *fetch) makeAnswer() error {
+	rq, v, flexible := f.rq, f.rq.version, f.rq.flexible
 	size, topics := 64, 0
 	for i := range f.parts {
 		p := &f.parts[i]
@@ -25,7 +21,7 @@ func (f *fetch) write() error {
 		}
 	}
 	out := rq.begin(size)
-	defer func() { c.b.buffers.put(out) }()
+	f.answer.out = out
 	out = appendInt32(out, f.rq.throttleMillis())
 	if v >= 7 {
 		out = appendInt16(out, rq.code(f.bad))
@@ -33,7 +29,7 @@ func (f *fetch) write() error {
 	}
 	out = appendArrayLen(out, flexible, topics)
 	total := 0
-	cuts := make([]cut, 0, 8)
+	cuts := f.few[:0]
 	for i := range f.parts {
 		p := &f.parts[i]
 		t := &f.topics[p.topic]
@@ -66,24 +62,9 @@ func (f *fetch) write() error {
 	}
 	out = appendTags(out, flexible)
 	putInt32(out, int32(len(out)-4+total))
+	f.answer = mixed{out: out, cuts: cuts}
 	rq.times.writing = time.Since(rq.at)
-	from := 0
-	for _, cut := range cuts {
-		if err := c.writeAll(out[from:cut.at]); err != nil {
-			return err
-		}
-		from = cut.at
-		if err := c.sendSpan(cut.span); err != nil {
-			return err
-		}
-	}
-	return c.writeAll(out[from:])
-}
-
-// cut is a place in the answer where records from a file go.
-type cut struct {
-	at   int
-	span *commitlog.Span
+	return nil
 }
 
 // appendPart appends a partition up to its records. An empty record set has length 0: librdkafka does not take null.

@@ -20,11 +20,12 @@ type request struct {
 	throttled   time.Duration // its client is to wait so long after the answer
 	times       requestTimes
 
-	ready  chan struct{} // closed when one of the following is set
-	answer []byte        // whole frame
-	sent   int           // of it, by the reader
-	send   func() error  // writes the answer to the connection by itself, on the connection's writer
-	silent bool          // no answer at all (acks=0); set before the handler returns
+	ready  chan struct{}                          // closed when one of the following is set
+	answer []byte                                 // whole frame
+	sent   int                                    // of it, by the reader
+	send   func(wait bool) (done bool, err error) // writes the answer to the connection by itself; see sendWith
+	drop   func()                                 // lets go of what send holds; nil: nothing
+	silent bool                                   // no answer at all (acks=0); set before the handler returns
 }
 
 // broker returns whom the request was sent to.
@@ -60,7 +61,10 @@ func (rq *request) respond(m kmsg.Response) {
 // respondFrom leaves it to the connection's writer to make the answer. It is for answers that take reading, when what they
 // waited for calls back on a goroutine that others wait for.
 func (rq *request) respondFrom(f func() kmsg.Response) {
-	rq.sendWith(func() error {
+	rq.sendWith(func(wait bool) (bool, error) {
+		if !wait {
+			return false, nil
+		}
 		m := f()
 		m.SetVersion(rq.version)
 		rq.tellThrottle(m)
@@ -69,15 +73,24 @@ func (rq *request) respondFrom(f func() kmsg.Response) {
 		rq.times.writing = time.Since(rq.at)
 		err := rq.conn.writeAll(b)
 		rq.conn.b.buffers.put(b)
-		return err
+		return true, err
 	})
 }
 
-// sendWith leaves the answer to a function that runs on the connection's writer when everything before it is written.
-func (rq *request) sendWith(f func() error) {
+// sendWith leaves the answer to a function that is called when everything before it is written. The connection's reader may call
+// it first, not to wait for anything: f does what it can and says whether that was all. The writer has it go on from there.
+func (rq *request) sendWith(f func(wait bool) (done bool, err error)) {
 	rq.send = f
 	rq.times.ready = time.Now()
 	close(rq.ready)
+}
+
+// letGo ends a request that sends its answer by itself, whether or not it has.
+func (rq *request) letGo() {
+	if f := rq.drop; f != nil {
+		rq.drop = nil
+		f()
+	}
 }
 
 // code counts an error code and returns it as the wire has it.

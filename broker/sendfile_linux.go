@@ -19,8 +19,9 @@ type inMemory interface{ InMemory() bool }
 const mostQuiet = 128 << 10
 
 // sendfile has the kernel move bytes of a file to the socket. The offset is explicit, so any number of consumers share
-// one open file. ok is false where it cannot be done, on a connection that is no socket of the kernel's for instance.
-func (c *conn) sendfile(f commitlog.File, pos, n int64) (sent int64, ok bool, err error) {
+// one open file. Not to wait, it ends where the socket takes no more. ok is false where it cannot be done, on a connection
+// that is no socket of the kernel's for instance.
+func (c *conn) sendfile(f commitlog.File, pos, n int64, wait bool) (sent int64, ok bool, err error) {
 	file, isFile := f.(syscall.Conn)
 	if c.raw == nil || !isFile {
 		return 0, false, nil
@@ -33,8 +34,7 @@ func (c *conn) sendfile(f commitlog.File, pos, n int64) (sent int64, ok bool, er
 	quietly := can && m.InMemory()
 	ok = true
 	var failed error
-	err = c.raw.Write(func(out uintptr) bool {
-		wait := false
+	send := func(out uintptr) (full bool) {
 		cerr := in.Control(func(fd uintptr) {
 			for sent < n {
 				at := pos + sent
@@ -53,7 +53,7 @@ func (c *conn) sendfile(f commitlog.File, pos, n int64) (sent int64, ok bool, er
 					sent += int64(k)
 					continue
 				case errno == unix.EAGAIN:
-					wait = true
+					full = true
 				case errno == 0:
 					failed = io.ErrUnexpectedEOF
 				case sent == 0 && (errno == unix.EINVAL || errno == unix.ENOSYS):
@@ -67,8 +67,13 @@ func (c *conn) sendfile(f commitlog.File, pos, n int64) (sent int64, ok bool, er
 		if cerr != nil {
 			failed = cerr
 		}
-		return !wait
-	})
+		return full
+	}
+	if wait {
+		err = c.raw.Write(func(out uintptr) bool { return !send(out) })
+	} else {
+		err = c.raw.Control(func(out uintptr) { send(out) })
+	}
 	if err == nil {
 		err = failed
 	}
