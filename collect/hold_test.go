@@ -111,6 +111,33 @@ func TestHoldOptions(t *testing.T) {
 	c.holding(0, 2, 0, 0, 0)
 }
 
+// TestHoldRestart: what waits is of the life that its exporter sent it in, wherever the
+// numbers of the next one begin.
+func TestHoldRestart(t *testing.T) {
+	told := set(2, template(256, field{id: 8, length: 4}))
+	data := func(id uint16, n int) []byte { return set(id, make([]byte, 4*n)) }
+	for _, numbers := range [][2]uint32{
+		{1_000_000, 0},         // far behind
+		{1_000_000, 5_000_000}, // far ahead
+		{1_000_000, 999_999},   // among them
+	} {
+		c := newCollector(t)
+		first := numbers[0]
+		c.at(0, 2, v10{sequence: first}.with(told, data(256, 2), data(257, 3)))
+		c.at(0, 1, v10{sequence: first + 5}.with(data(256, 1), data(257, 2)))
+		again := v10{sequence: numbers[1]}.with(data(256, 1))
+		again[6] += 2 // export time, by some minutes
+		c.at(0, 1, again)
+		again = v10{sequence: numbers[1] + 1}.with(set(2, template(257, field{id: 12, length: 4})), data(256, 1))
+		again[6] += 2
+		c.at(0, 6, again)
+		_, domains := c.Ledger()
+		if b := domains[0].Balance; b != (collect.Balance{Announced: 10, Received: 10, Restarts: 1}) {
+			t.Errorf("from %d, then %d: %+v", numbers[0], numbers[1], b)
+		}
+	}
+}
+
 // TestHoldPorts: what waits behind one port is decoded with its own template.
 func TestHoldPorts(t *testing.T) {
 	const far = 1 << 30

@@ -223,6 +223,19 @@ func (l *life) missing(at uint64) bool {
 	return at < l.first
 }
 
+// has reports whether a number is one of those announced, or follows them.
+func (l *life) has(number uint32) bool {
+	at := l.at(number)
+	return l.started() && l.first <= at && at <= l.next
+}
+
+// lacks reports whether the unit of a number that it has was not counted with its
+// datagram: it is in a hole, or behind what could be counted.
+func (l *life) lacks(number uint32) bool {
+	at := l.at(number)
+	return l.missing(at) || l.blind && at >= l.blindAt
+}
+
 // continues reports whether a datagram from another port than the last one can be
 // of the same exporter; blank datagrams have no data. The other way to tell two
 // exporters behind one address apart is what they say in their templates.
@@ -440,7 +453,7 @@ func (s *sequence) doubt(l *life, at uint64) {
 // before; number is that of the first of them.
 func (s *sequence) found(number, units uint32) {
 	l := &s.now
-	if past := &s.past; past.started() && l.at(number) < l.first && past.at(number) <= past.next && past.at(number) >= past.first {
+	if past := &s.past; past.has(number) && (!l.has(number) || past.lacks(number) && !l.lacks(number)) {
 		l = past
 	}
 	if units == 0 || !l.started() {
