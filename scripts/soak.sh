@@ -118,4 +118,4 @@ wait "$pid" || fail "the broker did not stop in order"
 echo "soak: $there records in $minutes minutes, nothing lost"
 
 TRIBUTARY_SOAK=1 go test -count=1 -run '^TestMillionTemplates$' ./collect
-trials '^TestWire(Faults$|Cluster$|Spool|ManyTemplates$|ThousandExporters$)'
+trials '^TestWire(Faults$|Cluster$|Spool|Balance$|ManyTemplates$|ThousandExporters$)'
