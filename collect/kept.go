@@ -264,9 +264,13 @@ func (k *Kept) seen() (last int64) {
 	return last
 }
 
-// less reports whether a sequence has less than another one of the same domain.
+// less reports whether a sequence has less than another one of the same domain, if only
+// repetitions.
 func (s *sequence) less(o *sequence) bool {
-	return cmp.Or(cmp.Compare(s.balance.Received-s.balance.Repeated, o.balance.Received-o.balance.Repeated), cmp.Compare(s.now.next, o.now.next)) < 0
+	return cmp.Or(
+		cmp.Compare(s.balance.Received-s.balance.Repeated, o.balance.Received-o.balance.Repeated),
+		cmp.Compare(s.now.next, o.now.next), cmp.Compare(s.balance.Repeated, o.balance.Repeated),
+	) < 0
 }
 
 func (d *Decoder) resume(key keptKey, seq *sequence) bool {

@@ -219,6 +219,29 @@ func TestKeptSeveral(t *testing.T) {
 	}
 }
 
+// TestKeptSeveralRepeated: of two accounts that have the same, one of them twice, the other
+// one has less.
+func TestKeptSeveralRepeated(t *testing.T) {
+	from := netip.MustParseAddrPort("192.0.2.1:1000")
+	account := func(times int) *collect.Kept {
+		k := &keeper{now: time.Unix(exportSecs, 0)}
+		k.restart(t)
+		payload := newTalker(from, "sflow", 0, 100).next(1).payload
+		for range times {
+			k.decode(t, from, payload)
+		}
+		k.store()
+		return k.kept
+	}
+	for _, accounts := range [][]*collect.Kept{{account(2), account(1)}, {account(1), account(2)}} {
+		d := collect.NewDecoder(collect.DecoderConfig{})
+		d.Resume(accounts...)
+		if _, domains := d.Ledger(); domains[0].Earlier.Received != 1 || domains[0].Earlier.Repeated != 0 {
+			t.Errorf("%+v, want 1 received", domains[0].Earlier)
+		}
+	}
+}
+
 // TestKeptSeveralLives: where one of two accounts lacks something after one life, and the
 // other after the next, both are missing.
 func TestKeptSeveralLives(t *testing.T) {
