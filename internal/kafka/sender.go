@@ -110,26 +110,47 @@ func (s *sender) collect() (ready bool, wait time.Duration) {
 			continue
 		}
 		size += len(b.buf) + partitionOverhead
+		s.carried = append(s.carried, pt)
+		s.request.batches = append(s.request.batches, partitionBatch{pt.number, b.buf})
+	}
+	if len(s.carried) == 0 {
+		return false, min(wait, p.saveInTime(now))
+	}
+	if err := s.carry(now); err != nil {
+		p.tell(err)
+		return false, p.settings.backoff(1)
+	}
+	return true, min(wait, p.saveInTime(now))
+}
+
+// carry counts the batches of the request as sent. With a spool they may go only once it
+// has been saved that they do.
+func (s *sender) carry(now time.Time) error {
+	p := s.p
+	before := make([]time.Time, 0, len(s.carried))
+	for _, pt := range s.carried {
+		b := pt.queue[0]
+		before = append(before, b.sentAt)
 		b.sentAt = now
+	}
+	if p.spool != nil {
+		if err := p.save(); err != nil {
+			for i, pt := range s.carried {
+				pt.queue[0].sentAt = before[i]
+			}
+			return err
+		}
+	}
+	for _, pt := range s.carried {
+		b := pt.queue[0]
 		if b.sent++; b.sent == 1 {
 			p.metrics.sent(b, now)
 		} else {
 			p.metrics.retries.Add(uint64(b.records))
 		}
 		pt.underway = true
-		s.carried = append(s.carried, pt)
-		s.request.batches = append(s.request.batches, partitionBatch{pt.number, b.buf})
 	}
-	if p.spool != nil && len(s.carried) > 0 {
-		if err := p.save(); err != nil {
-			p.tell(err)
-			for _, pt := range s.carried {
-				pt.underway = false
-			}
-			return false, p.settings.backoff(1)
-		}
-	}
-	return len(s.carried) > 0, min(wait, p.saveInTime(now))
+	return nil
 }
 
 // memory is how long a batch may be in doubt: a broker forgets a producer after

@@ -52,3 +52,41 @@ func TestSavedInTime(t *testing.T) {
 		t.Errorf("%v, told %+v", err, a)
 	}
 }
+
+// TestSaveFails: a batch that could not go, because the spool did not take what has to be
+// known of it, has not been sent. That it goes later is no retry, and it is in doubt for
+// as long as it was.
+func TestSaveFails(t *testing.T) {
+	s := stuck(t, Properties{"enable.idempotence": "false", "retries": "0"}, 2)
+	for _, pt := range s.partitions {
+		s.give(t, pt, 10)
+	}
+	a := &account{fails: errors.New("no space")}
+	s.mu.Lock()
+	s.spool = a
+	before := time.Now().Add(-time.Hour)
+	s.partitions[0].leader, s.partitions[1].leader = 1, 1
+	s.partitions[1].queue[0].sentAt = before
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.spool = nil // Close would save
+	}()
+	one := &sender{p: s.Producer, broker: 1}
+	for range 3 {
+		if ready, _ := one.collect(); ready {
+			t.Fatal("a request is to be sent that the spool does not know of")
+		}
+		if first, second := s.partitions[0], s.partitions[1]; first.underway || first.queue[0].sent != 0 || !first.queue[0].sentAt.IsZero() || !second.queue[0].sentAt.Equal(before) {
+			t.Fatalf("%+v and %+v", first.queue[0], second.queue[0])
+		}
+	}
+	a.fails = nil
+	if ready, _ := one.collect(); !ready || len(one.carried) != 2 || s.refused != 0 {
+		t.Errorf("ready %v, %d partitions, %d records refused", ready, len(one.carried), s.refused)
+	}
+	if st := s.Stats(); st.RecordsSent != 20 || st.Retries != 0 || a.saves != 4 {
+		t.Errorf("%d records sent, %d again, %d saves", st.RecordsSent, st.Retries, a.saves)
+	}
+}

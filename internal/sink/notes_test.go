@@ -3,6 +3,7 @@ package sink
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tributary-net/tributary/internal/commitlog"
 	"github.com/tributary-net/tributary/internal/kafka"
 )
 
@@ -211,5 +213,42 @@ func TestNotes(t *testing.T) {
 			t.Errorf("%d octets of %d are noted", len(got), len(want))
 		}
 		again.close(t)
+	}
+}
+
+// halfFile takes half of what it is to write, as a full disk may.
+type halfFile struct{ commitlog.File }
+
+func (f halfFile) WriteAt(b []byte, off int64) (int, error) {
+	n, _ := f.File.WriteAt(b[:len(b)/2], off)
+	return n, errors.New("no space")
+}
+
+// TestStateNotSaved: a state that cannot be written, however often, does not cost the
+// last one that was.
+func TestStateNotSaved(t *testing.T) {
+	dir := t.TempDir()
+	n := openNoted(t, dir)
+	f := n.folders[0]
+	for _, state := range []string{"first", "second"} {
+		if err := f.Save([]byte(state)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := f.states
+	for i := range f.states {
+		f.states[i] = halfFile{f.states[i]}
+	}
+	for range 3 {
+		if f.Save([]byte("third")) == nil {
+			t.Fatal("it was written")
+		}
+	}
+	f.states = whole
+	n.close(t)
+	n = openNoted(t, dir)
+	defer n.close(t)
+	if state, err := n.folders[0].Load(); err != nil || string(state) != "second" {
+		t.Errorf("%q, %v", state, err)
 	}
 }

@@ -409,12 +409,15 @@ func (f *spoolFolder) Load() ([]byte, error) {
 // Save overwrites the older of the two states. A process that is killed meanwhile leaves
 // the newer one.
 func (f *spoolFolder) Save(state []byte) error {
-	f.number++
-	b := binary.BigEndian.AppendUint64(f.encoded[:0], f.number)
+	number := f.number + 1
+	b := binary.BigEndian.AppendUint64(f.encoded[:0], number)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(state)))
 	b = binary.BigEndian.AppendUint32(b, crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, state))
 	f.encoded = append(b, state...)
-	_, err := f.states[f.number%2].WriteAt(f.encoded, 0)
 	f.dirty.Store(true)
-	return err
+	if _, err := f.states[number%2].WriteAt(f.encoded, 0); err != nil {
+		return err // the same one is tried again: of the other the process may still have need
+	}
+	f.number = number
+	return nil
 }
