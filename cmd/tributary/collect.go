@@ -197,9 +197,10 @@ func (o *collectOptions) addTo(s *service, c *cobra.Command, dial kafka.DialFunc
 			}
 			if n := decoder.Resume(kept...); n > 0 {
 				s.log.Info("sequence numbers go on from what was spooled before", "domains", n)
-				if err := sinks.Renote(); err != nil {
-					return fmt.Errorf("--spool: %w", err)
-				}
+			}
+			// Accounts go on alike even if the decoder had no room for any of it.
+			if err := sinks.Renote(); err != nil {
+				return fmt.Errorf("--spool: %w", err)
 			}
 			accounts.begin(*server, decoder, sinks)
 			s.registry.MustRegister(collectCollector{*server, decoder})
