@@ -306,38 +306,39 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 // not known is passed over.
 func (s *ledgerSnapshot) addRow(value []byte) error {
 	var head rowHead
-	if err := json.Unmarshal(value, &head); err != nil {
+	err := json.Unmarshal(value, &head)
+	if err != nil {
 		return err
 	}
 	switch head.Row {
 	case rowDomain:
-		var r domainRow
-		if err := json.Unmarshal(value, &r); err != nil {
-			return err
-		}
-		s.domains = append(s.domains, r)
+		err = addParsed(value, &s.domains)
 	case rowSource:
-		var r sourceRow
-		if err := json.Unmarshal(value, &r); err != nil {
-			return err
-		}
-		s.sources = append(s.sources, r)
-	case rowRest:
-		return json.Unmarshal(value, &s.rest)
-	case rowTotal:
-		return json.Unmarshal(value, &s.total)
+		err = addParsed(value, &s.sources)
 	case rowSocket:
-		var r socketRow
-		if err := json.Unmarshal(value, &r); err != nil {
-			return err
-		}
-		s.sockets = append(s.sockets, r)
+		err = addParsed(value, &s.sockets)
 	case rowDestination:
-		var r destinationRow
-		if err := json.Unmarshal(value, &r); err != nil {
+		err = addParsed(value, &s.destinations)
+	case rowRest, rowTotal:
+		var sum []domainRow
+		if err = addParsed(value, &sum); err != nil {
 			return err
 		}
-		s.destinations = append(s.destinations, r)
+		if head.Row == rowRest {
+			s.rest = sum[0]
+		} else {
+			s.total = sum[0]
+		}
 	}
+	return err
+}
+
+// addParsed appends a row that can be read.
+func addParsed[R any](value []byte, rows *[]R) error {
+	var r R
+	if err := json.Unmarshal(value, &r); err != nil {
+		return err
+	}
+	*rows = append(*rows, r)
 	return nil
 }

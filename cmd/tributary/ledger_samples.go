@@ -69,7 +69,7 @@ func (r *domainRow) countSamples(k *collect.KindSamples) {
 // samplesHold is the balance of samples, by kind.
 func (r *domainRow) samplesHold() bool {
 	for _, c := range r.Samples {
-		if !c.holds() {
+		if c != nil && !c.holds() { // nil: not as we write it
 			return false
 		}
 	}

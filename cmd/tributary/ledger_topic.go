@@ -231,7 +231,7 @@ type collectorRows struct {
 // add takes a row as it was written. What is no row is passed over.
 func (n newestLedgers) add(value []byte) {
 	var head rowHead
-	if json.Unmarshal(value, &head) != nil || head.Row == "" {
+	if json.Unmarshal(value, &head) != nil || head.Row == "" || head.Time.IsZero() {
 		return
 	}
 	c := n[head.Collector]
@@ -259,7 +259,7 @@ func (n newestLedgers) list() (list []*ledgerSnapshot) {
 	for _, name := range slices.Sorted(maps.Keys(n)) {
 		s := &ledgerSnapshot{}
 		for _, value := range n[name].newest {
-			_ = s.addRow(value) // its head could be read
+			_ = s.addRow(value) // what is not as a row should be is passed over, too
 		}
 		if s.total.Row != "" {
 			list = append(list, s)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -145,10 +146,37 @@ func TestNewestLedgers(t *testing.T) {
 	row("a", "1", "domain", `,"domain":9`) // late
 	row("a", "3", "domain", `,"domain":4`) // not whole yet
 	n.add([]byte("no row"))
+	n.add([]byte(`{"row":"total"}`))
+	row("c", "1", "domain", `,"samples":{"flow":null}`)
+	row("c", "1", "domain", `,"announced":"many"`)
+	row("c", "1", "total", `,"announced":-1`)
 	list := n.list()
 	if len(list) != 1 || len(list[0].domains) != 1 || list[0].domains[0].Domain != 2 || len(list[0].sockets) != 1 {
 		t.Errorf("%+v", list)
 	}
+}
+
+// FuzzLedger: whatever is in the topic is printed or passed over.
+func FuzzLedger(f *testing.F) {
+	head := `,"collector":"a","time":"2026-01-01T00:00:00Z"`
+	f.Add([]byte(`{"row":"domain"` + head + `,"exporter":"192.0.2.1","announced":3,"samples":{"flow":{"announced":3},"drop":null}}`))
+	f.Add([]byte(`{"row":"source"` + head + `,"kind":"flow","source_type":9,"agent_drops":1}`))
+	f.Add([]byte(`{"row":"socket"` + head + `,"listen":"[::]:2055","datagrams":18446744073709551615}`))
+	f.Add([]byte(`{"row":"destination"` + head + `,"to":null}`))
+	f.Add([]byte(`{"row":"rest"` + head + `,"samples":null}`))
+	f.Add([]byte(`{"row":"total"}`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		n := newestLedgers{}
+		n.add(value)
+		n.add(value)
+		n.add([]byte(`{"row":"total"` + head + `}`))
+		for _, s := range n.list() {
+			s.wrong()
+			if err := s.table(io.Discard); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 func TestLedgerThatDoesNotHold(t *testing.T) {
