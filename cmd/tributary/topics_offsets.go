@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -14,6 +15,8 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tributary-net/tributary/internal/kafka/admin"
 )
 
 // topicsOffsetsOptions are the options of topics offsets.
@@ -23,51 +26,76 @@ type topicsOffsetsOptions struct {
 	internal   bool
 	at         string
 	partitions []string
+	patterns   []string
 }
 
 func (o *topicsOffsetsOptions) register(fs *pflag.FlagSet, prefix string) {
 	outputKafkaVar(fs, &o.output, prefix, "kafka-get-offsets.sh")
 	boolVar(fs, &o.internal, prefix+"internal", "show the cluster's own topics too")
-	textVar(fs, &o.at, prefix+"time", "when", checkOffsetTime, "the offset then: latest, earliest, max-timestamp (of the newest timestamp), a time (RFC 3339) or milliseconds since 1970")
+	textVar(fs, &o.at, prefix+"time", "when", checkOffsetTime, "the offset then: latest, earliest, max-timestamp (of the newest timestamp), earliest-local, latest-tiered, earliest-pending-upload (of tiered storage), a time (RFC 3339) or milliseconds since 1970")
 	listVar(fs, &o.partitions, prefix+"partition", "number", checkPartition, "only this partition (repeatable)")
+	listVar(fs, &o.patterns, prefix+"topic-partitions", "pattern", checkPattern, "only these: a regular expression of a topic's whole name, :1 for a partition of it, :2-5 for those from 2 below 5, :2-, :-5 (repeatable)")
 }
 
 func (o *topicsOffsetsOptions) check() error { return o.kafka.check() }
 
+func checkPattern(s string) error {
+	_, err := admin.ParsePattern(s)
+	return err
+}
+
 func checkOffsetTime(s string) error {
-	if s == "latest" || s == "earliest" || s == "max-timestamp" {
-		return nil
-	}
 	_, err := offsetTime(s)
 	return err
 }
 
-// offsetTime reads a time as milliseconds since 1970.
+// offsetTimes are the times that ListOffsets knows by a number of their own.
+var offsetTimes = map[string]int64{
+	"latest": -1, "earliest": -2, "max-timestamp": -3, "earliest-local": -4, "latest-tiered": -5, "earliest-pending-upload": -6,
+}
+
+// offsetTime reads a time as milliseconds since 1970, or as one of offsetTimes.
 func offsetTime(s string) (int64, error) {
+	if at, ok := offsetTimes[s]; ok {
+		return at, nil
+	}
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		return t.UnixMilli(), nil
 	}
 	if ms, err := strconv.ParseInt(s, 10, 64); err == nil && ms >= 0 {
 		return ms, nil
 	}
-	return 0, errors.New("allowed are latest, earliest, max-timestamp, 2026-01-02T15:04:05Z and milliseconds since 1970")
+	return 0, errors.New("allowed are latest, earliest, max-timestamp, earliest-local, latest-tiered, earliest-pending-upload, 2026-01-02T15:04:05Z and milliseconds since 1970")
 }
 
-// list asks for the offsets.
+// list asks for the offsets that are wanted. Where no record is as new as a time, Kafka's script has nothing to say, and we the end.
 func (o *topicsOffsetsOptions) list(ctx context.Context, adm *kadm.Client, topics []string) (kadm.ListedOffsets, error) {
-	switch o.at {
-	case "latest":
-		return adm.ListEndOffsets(ctx, topics...)
-	case "earliest":
-		return adm.ListStartOffsets(ctx, topics...)
-	case "max-timestamp":
-		return adm.ListMaxTimestampOffsets(ctx, topics...)
-	}
-	ms, err := offsetTime(o.at)
+	at, err := offsetTime(o.at)
 	if err != nil {
 		return nil, err
 	}
-	return adm.ListOffsetsAfterMilli(ctx, ms, topics...)
+	offsets, err := adm.ListOffsetsAfterMilli(ctx, at, topics...)
+	for _, partitions := range offsets {
+		maps.DeleteFunc(partitions, func(_ int32, l kadm.ListedOffset) bool {
+			unknown := l.Offset < 0 || at >= 0 && l.Timestamp < 0
+			return l.Err == nil && (!o.wants(l.Topic, l.Partition) || o.output == "kafka" && unknown)
+		})
+	}
+	return offsets, err
+}
+
+// wants says whether a partition is one of those that are asked for.
+func (o *topicsOffsetsOptions) wants(topic string, partition int32) bool {
+	if len(o.partitions) > 0 && !slices.Contains(o.partitions, strconv.Itoa(int(partition))) {
+		return false
+	}
+	if len(o.patterns) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(o.patterns, func(s string) bool {
+		p, err := admin.ParsePattern(s)
+		return err == nil && p.Match(topic, partition)
+	})
 }
 
 func newTopicsOffsets(k *kafkaOptions) *cobra.Command {
@@ -93,13 +121,14 @@ func newTopicsOffsets(k *kafkaOptions) *cobra.Command {
 		}
 		var names []string
 		for _, t := range details.Sorted() {
-			if re.MatchString(t.Topic) && (o.internal || !t.IsInternal) {
+			wanted := slices.ContainsFunc(t.Partitions.Numbers(), func(p int32) bool { return o.wants(t.Topic, p) })
+			if wanted && re.MatchString(t.Topic) && (o.internal || !t.IsInternal) {
 				names = append(names, t.Topic)
 			}
 		}
 		if len(names) == 0 {
-			if len(args) > 0 {
-				return fmt.Errorf("no topic matches %s", args[0])
+			if len(args)+len(o.partitions)+len(o.patterns) > 0 {
+				return errors.New("no partition of a topic matches")
 			}
 			return nil
 		}
@@ -110,9 +139,6 @@ func newTopicsOffsets(k *kafkaOptions) *cobra.Command {
 		var errs []error
 		show := func(row func(v any, cells ...any) error) error {
 			for _, l := range offsets.Offsets().Sorted() {
-				if len(o.partitions) > 0 && !slices.Contains(o.partitions, strconv.Itoa(int(l.Partition))) {
-					continue
-				}
 				if err := row(map[string]any{"topic": l.Topic, "partition": l.Partition, "offset": l.At}, l.Topic, l.Partition, l.At); err != nil {
 					return err
 				}

@@ -12,7 +12,7 @@ import (
 )
 
 // clusterOptions are those by which every script finds its cluster.
-const clusterOptions = " bootstrap-server= broker-list= bootstrap-controller= zookeeper= command-config= version "
+const clusterOptions = " bootstrap-server= broker-list= bootstrap-controller= zookeeper= command-config= "
 
 // cluster appends the options that say which cluster it is. Properties are name=value, as --producer-property has them.
 func (p *parsed) cluster(args []string, config string, properties ...string) ([]string, error) {

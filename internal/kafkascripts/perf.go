@@ -8,7 +8,7 @@ import (
 )
 
 var producerPerf = table(`bootstrap-server= topic= num-records= record-size= throughput= producer-props=+ command-property=+ producer.config= command-config=
-	print-metrics payload-file= payload-delimiter= payload-monotonic transactional-id= transaction-duration-ms= warmup-records= reporting-interval= version`, func(p *parsed) (Command, error) {
+	print-metrics payload-file= payload-delimiter= payload-monotonic transactional-id= transaction-duration-ms= warmup-records= reporting-interval=`, func(p *parsed) (Command, error) {
 	for _, refused := range []string{"payload-file", "payload-monotonic", "transactional-id", "transaction-duration-ms", "warmup-records"} {
 		if p.has(refused) {
 			return Command{}, fmt.Errorf("--%s is not there", refused)

@@ -43,9 +43,9 @@ type script struct {
 }
 
 // table makes a script; options are parted by white space, one that takes a value ends in =, one that may take one in =?,
-// one that takes several in =+.
+// one that takes several in =+. All scripts have --help and --version.
 func table(options string, translate func(p *parsed) (Command, error)) script {
-	s := script{options: map[string]option{}, translate: translate}
+	s := script{options: map[string]option{"help": {}, "h": {}, "version": {}}, translate: translate}
 	for _, o := range strings.Fields(options) {
 		name, kind, has := strings.Cut(o, "=")
 		s.options[name] = option{value: has && kind != "?", maybe: kind == "?", many: kind == "+"}
@@ -73,12 +73,39 @@ func Translate(name string, args []string) (Command, error) {
 	if err != nil {
 		return Command{}, fmt.Errorf("%s: %w", name, err)
 	}
+	switch {
+	case p.has("help"), p.has("h"):
+		return Command{Action: Nothing, Says: s.usage(name)}, nil
+	case p.has("version"):
+		return Command{Args: []string{"version"}}, nil
+	}
 	c, err := s.translate(p)
 	if err != nil {
 		return Command{}, fmt.Errorf("%s: %w", name, err)
 	}
 	c.Notes = append(p.notes, c.Notes...)
 	return c, nil
+}
+
+// usage lists the options of a script.
+func (s script) usage(name string) []string {
+	lines := []string{name + " takes these options of Apache Kafka's:"}
+	for _, o := range slices.Sorted(maps.Keys(s.options)) {
+		line := "  --" + o
+		if len(o) == 1 {
+			line = "  -" + o
+		}
+		switch kind := s.options[o]; {
+		case kind.maybe:
+			line += " [VALUE]"
+		case kind.many:
+			line += " VALUE..."
+		case kind.value:
+			line += " VALUE"
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // parsed is a script's arguments.

@@ -50,9 +50,11 @@ func TestTranslate(t *testing.T) {
 		"kafka-acls.sh --bootstrap-server localhost:9092 --add --allow-principal User:u --operation DescribeConfigs --topic t --resource-pattern-type PREFIXED":                                    "acls add " + here + " --topic=t --allow-principal=User:u --operation=describe-configs --pattern=prefixed",
 		"kafka-acls.sh --bootstrap-server localhost:9092 --list":                                                                                                                                   "acls list " + here,
 		"kafka-get-offsets.sh --bootstrap-server localhost:9092 --topic t --time -2 --partitions 0,1":                                                                                              "topics offsets --output=kafka " + here + " --time=earliest --internal --partition=0 --partition=1 -- ^(?:t)$",
-		"kafka-producer-perf-test.sh --topic t --num-records 10 --record-size 5 --throughput -1 --producer-props acks=1 bootstrap.servers=localhost:9092":                                          "bench produce --output=kafka --duration=0s --interval=5s --kafka=kafka://localhost:9092?acks=1 --records=10 --size=5 -- t",
-		"kafka-dump-log.sh --files a.log,b.index --print-data-log":                                                                                                                                 "dump-log --output=kafka --decode=plain --print-data-log -- a.log b.index",
-		"kafka-server-start.sh config/server.properties --override a=b":                                                                                                                            "broker --http=off --server-properties=config/server.properties --override=a=b",
+		"kafka-get-offsets.sh --bootstrap-server localhost:9092 --topic-partitions a.*:1,:2- --time -6":                                                                                            "topics offsets --output=kafka " + here + " --time=earliest-pending-upload --internal --topic-partitions=a.*:1 --topic-partitions=:2-",
+		"kafka-topics.sh --version": "version",
+		"kafka-producer-perf-test.sh --topic t --num-records 10 --record-size 5 --throughput -1 --producer-props acks=1 bootstrap.servers=localhost:9092": "bench produce --output=kafka --duration=0s --interval=5s --kafka=kafka://localhost:9092?acks=1 --records=10 --size=5 -- t",
+		"kafka-dump-log.sh --files a.log,b.index --print-data-log":      "dump-log --output=kafka --decode=plain --print-data-log -- a.log b.index",
+		"kafka-server-start.sh config/server.properties --override a=b": "broker --http=off --server-properties=config/server.properties --override=a=b",
 	} {
 		words := strings.Fields(typed)
 		c, err := kafkascripts.Translate(words[0], words[1:])
@@ -75,6 +77,13 @@ func TestTranslateActions(t *testing.T) {
 		words := strings.Fields(typed)
 		if c, err := kafkascripts.Translate(words[0], words[1:]); err != nil || c.Action != want {
 			t.Errorf("%s: %v, %v", typed, c.Action, err)
+		}
+	}
+	for _, name := range kafkascripts.Names() {
+		for _, help := range []string{"--help", "-h"} {
+			if c, err := kafkascripts.Translate(name, []string{help}); err != nil || c.Action != kafkascripts.Nothing || len(c.Says) < 3 || !slices.Contains(c.Says, "  --version") {
+				t.Errorf("%s %s: %+v, %v", name, help, c, err)
+			}
 		}
 	}
 	c, err := kafkascripts.Translate("kafka-configs.sh", strings.Fields("--bootstrap-server b:1 --alter --user u --add-config SCRAM-SHA-512=[password=secret]"))
@@ -108,6 +117,7 @@ func TestTranslateRefuses(t *testing.T) {
 		"kafka-consumer-groups.sh --bootstrap-server b:1 --describe":                                                                             "--group or --all-groups",
 		"kafka-configs.sh --bootstrap-server b:1 --alter --entity-type topics --entity-name t":                                                   "--add-config, --add-config-file or --delete-config",
 		"kafka-acls.sh --add --authorizer-properties zookeeper.connect=z:1":                                                                      "--bootstrap-server",
+		"kafka-get-offsets.sh --bootstrap-server b:1 --topic-partitions a --topic b":                                                             "--topic-partitions does not go with --topic",
 		"kafka-server-start.sh":                 "server.properties",
 		"kafka-storage.sh":                      "format",
 		"kafka-dump-log.sh --print-data-log":    "--files",

@@ -19,7 +19,7 @@ var scripts = map[string]script{
 	"kafka-producer-perf-test.sh":  producerPerf,
 	"kafka-consumer-perf-test.sh":  consumerPerf,
 	"kafka-dump-log.sh":            dumpLog,
-	"kafka-server-start.sh":        table("daemon override= name= loggc version", serverStart),
+	"kafka-server-start.sh":        table("daemon override= name= loggc", serverStart),
 	"kafka-server-stop.sh":         table("process-role= node-id=", func(*parsed) (Command, error) { return Command{Action: Stop}, nil }),
 	"kafka-storage.sh":             storage,
 	"zookeeper-server-start.sh":    table("daemon name= loggc", func(*parsed) (Command, error) { return noZooKeeper("started") }),
@@ -34,9 +34,6 @@ func noZooKeeper(what string) (Command, error) {
 }
 
 func serverStart(p *parsed) (Command, error) {
-	if p.has("version") {
-		return Command{Args: []string{"version"}}, nil
-	}
 	if len(p.rest) != 1 {
 		return Command{}, errors.New("give one file, such as config/server.properties")
 	}
@@ -48,7 +45,7 @@ func serverStart(p *parsed) (Command, error) {
 	return Command{Action: Serve, Args: args}, nil
 }
 
-var storage = table("cluster-id= config= ignore-formatted standalone no-initial-controllers initial-controllers= add-scram= release-version= feature= t= c= g s N I= S= f= r= version", func(p *parsed) (Command, error) {
+var storage = table("cluster-id= config= ignore-formatted standalone no-initial-controllers initial-controllers= add-scram= release-version= feature= t= c= g s N I= S= f= r=", func(p *parsed) (Command, error) {
 	if len(p.rest) != 1 {
 		return Command{}, errors.New("give one of format, info, random-uuid")
 	}
@@ -67,7 +64,7 @@ var storage = table("cluster-id= config= ignore-formatted standalone no-initial-
 })
 
 var dumpLog = table("files= print-data-log deep-iteration index-sanity-check verify-index-only max-message-size= max-bytes= offsets-decoder transaction-log-decoder "+
-	"cluster-metadata-decoder share-group-state-decoder remote-log-metadata-decoder key-decoder-class= value-decoder-class= skip-record-metadata value-decoder-class= version", func(p *parsed) (Command, error) {
+	"cluster-metadata-decoder share-group-state-decoder remote-log-metadata-decoder key-decoder-class= value-decoder-class= skip-record-metadata ", func(p *parsed) (Command, error) {
 	args := []string{"dump-log", "--output=kafka", "--decode=plain"}
 	for _, refused := range []string{"cluster-metadata-decoder", "share-group-state-decoder", "remote-log-metadata-decoder", "key-decoder-class", "value-decoder-class", "skip-record-metadata", "max-bytes"} {
 		if p.has(refused) {
@@ -135,15 +132,10 @@ var getOffsets = table(clusterOptions+"topic= partitions= topic-partitions= time
 	if err != nil {
 		return Command{}, err
 	}
-	switch at := p.get("time"); at {
-	case "", "-1", "latest":
-	case "-2", "earliest":
-		args = append(args, "--time=earliest")
-	case "-3", "max-timestamp":
-		args = append(args, "--time=max-timestamp")
-	case "-4", "earliest-local", "-5", "latest-tiered":
-		return Command{}, fmt.Errorf("--time %s: there is no remote storage", at)
-	default:
+	if at := p.get("time"); at != "" {
+		if name, ok := listedTimes[at]; ok {
+			at = name
+		}
 		args = append(args, "--time="+at)
 	}
 	if !p.has("exclude-internal-topics") {
@@ -152,14 +144,22 @@ var getOffsets = table(clusterOptions+"topic= partitions= topic-partitions= time
 	for _, n := range splitList(p.get("partitions")) {
 		args = append(args, "--partition="+n)
 	}
-	if p.has("topic-partitions") {
-		return Command{}, errors.New("--topic-partitions is not there; --topic and --partitions are")
+	if p.has("topic-partitions") && (p.has("topic") || p.has("partitions")) {
+		return Command{}, errors.New("--topic-partitions does not go with --topic and --partitions")
+	}
+	for _, pattern := range splitList(p.get("topic-partitions")) {
+		args = append(args, "--topic-partitions="+pattern)
 	}
 	if p.has("topic") {
 		args = append(args, "--", whole(p.get("topic")))
 	}
 	return Command{Args: args}, nil
 })
+
+// listedTimes are the times that have a number of their own.
+var listedTimes = map[string]string{
+	"-1": "latest", "-2": "earliest", "-3": "max-timestamp", "-4": "earliest-local", "-5": "latest-tiered", "-6": "earliest-pending-upload",
+}
 
 // whole is the regular expression that matches a whole name by one of Kafka's tools, which take lists parted by commas too.
 func whole(expr string) string {

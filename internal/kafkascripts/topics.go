@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var topics = table(clusterOptions+`alter at-min-isr-partitions config= create delete delete-config= describe exclude-internal force help
+var topics = table(clusterOptions+`alter at-min-isr-partitions config= create delete delete-config= describe exclude-internal force
 	if-exists if-not-exists list partition-size-limit-per-response= partitions= replica-assignment= replication-factor= topic= topic-id=
 	topics-with-overrides unavailable-partitions under-min-isr-partitions under-replicated-partitions disable-rack-aware`, func(p *parsed) (Command, error) {
 	what, err := p.one("create", "list", "describe", "alter", "delete")
