@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
+	"os"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -34,6 +38,7 @@ type benchOptions struct {
 	load        bench.Load
 	connections int
 	output      string
+	bare        bool
 }
 
 func (o *benchOptions) register(fs *pflag.FlagSet, prefix string) {
@@ -42,18 +47,19 @@ func (o *benchOptions) register(fs *pflag.FlagSet, prefix string) {
 	intVar(fs, &o.connections, prefix+"connections", 1, 10_000, "clients with connections of their own")
 	durationVar(fs, &o.load.Interval, prefix+"interval", 0, time.Hour, "print a line this often; 0 prints the summary only")
 	enumVar(fs, &o.output, prefix+"output", []string{"text", "json", "kafka"}, "how to print: a table, a JSON object a line, or as Kafka's perf-test scripts do")
+	boolVar(fs, &o.bare, prefix+"no-header", "print no line of headings")
 }
 
-// clients makes as many as there are connections.
-func (o *benchOptions) clients(ctx context.Context, c *cobra.Command, opts ...kgo.Opt) ([]*kgo.Client, func(), error) {
+// clients makes as many as there are connections, each with options of its own.
+func (o *benchOptions) clients(ctx context.Context, c *cobra.Command, opts func(i int) []kgo.Opt) ([]*kgo.Client, func(), error) {
 	var all []*kgo.Client
 	closeAll := func() {
 		for _, cl := range all {
 			cl.Close()
 		}
 	}
-	for range o.connections {
-		cl, err := o.kafka.client(ctx, c, opts...)
+	for i := range o.connections {
+		cl, err := o.kafka.client(ctx, c, opts(i)...)
 		if err != nil {
 			closeAll()
 			return nil, nil, err
@@ -68,7 +74,7 @@ func (o *benchOptions) clients(ctx context.Context, c *cobra.Command, opts ...kg
 func (o *benchOptions) run(ctx context.Context, c *cobra.Command, clients []*kgo.Client,
 	measure func(context.Context, bench.Load, []*kgo.Client, func(bench.Report)) (bench.Report, error),
 ) error {
-	p := bench.Printer{Out: c.OutOrStdout(), Format: o.output}
+	p := bench.Printer{Out: c.OutOrStdout(), Format: o.output, Bare: o.bare}
 	var broken error
 	summary, err := measure(ctx, o.load, clients, func(r bench.Report) {
 		if broken == nil {
@@ -86,11 +92,20 @@ type benchProduceOptions struct {
 	compression string
 	batch       int64
 	linger      time.Duration
+	payloads    string
+	delimiter   string
+	id          string
 }
 
 func (o *benchProduceOptions) register(fs *pflag.FlagSet, prefix string) {
 	o.benchOptions.register(fs, prefix)
 	sizeVar(fs, &o.load.Size, prefix+"size", 0, 1<<30, "size of a record's value")
+	stringVar(fs, &o.payloads, prefix+"payload-file", "draw values from this `file` at random, instead of --size")
+	textVar(fs, &o.delimiter, prefix+"payload-delimiter", "expression", checkExpression, "regular expression that parts the values in the file")
+	boolVar(fs, &o.load.Numbers, prefix+"payload-numbers", "send 0, 1, 2 and so on, instead of --size")
+	intVar(fs, &o.load.Warmup, prefix+"warmup", 0, maxInt64, "sum up once more without this many records at the beginning")
+	stringVar(fs, &o.id, prefix+"transactional-id", "send in transactions, by producers of this id, the second connection's with -2 behind it, and so on")
+	durationVar(fs, &o.load.Commit, prefix+"transaction-duration", 0, 10*time.Minute, "commit a transaction after this time; 0 is 3 s with an id, and no transactions without")
 	intVar(fs, &o.load.Keys, prefix+"keys", 0, 1_000_000, "how many different keys to use; 0 sends none")
 	rateVar(fs, &o.load.Rate, prefix+"rate", "send so many records; 0 is as fast as it goes")
 	intVar(fs, &o.partitions, prefix+"partitions", 0, 100_000, "make the topic, if it is missing, with this many partitions; 0 leaves it to the cluster")
@@ -104,6 +119,12 @@ func (o *benchProduceOptions) check() error {
 	if err := o.kafka.check(); err != nil {
 		return err
 	}
+	if o.load.Numbers && o.payloads != "" {
+		return errors.New("payload-numbers does not go with payload-file")
+	}
+	if o.load.Warmup > 0 && o.load.Records > 0 && o.load.Warmup >= o.load.Records {
+		return bad("warmup", strconv.FormatInt(o.load.Warmup, 10), "allowed are fewer than the records")
+	}
 	set := []error{o.kafka.property("acks", o.acks), o.kafka.property("compression.type", o.compression)}
 	if o.batch > 0 {
 		set = append(set, o.kafka.property("batch.size", strconv.FormatInt(o.batch, 10)))
@@ -116,7 +137,7 @@ func (o *benchProduceOptions) check() error {
 
 func newBenchProduce(k *kafkaOptions) *cobra.Command {
 	o := &benchProduceOptions{benchOptions: defaultBenchOptions(k)}
-	o.load.Size, o.load.Duration = 1000, 10*time.Second
+	o.load.Size, o.load.Duration, o.delimiter = 1000, 10*time.Second, `\n`
 	return configured(&cobra.Command{
 		Use:   "produce TOPIC",
 		Short: "Send records and measure throughput and latency",
@@ -133,7 +154,16 @@ Without --rate latency is mostly that of the queue in the client.`,
 			return err
 		}
 		o.load.Topic = args[0]
-		clients, closeAll, err := o.clients(ctx, c, kgo.AllowAutoTopicCreation(), kgo.MaxBufferedRecords(1<<20))
+		if o.payloads != "" {
+			text, err := os.ReadFile(o.payloads)
+			if err != nil {
+				return err
+			}
+			if o.load.Values, err = bench.Payloads(text, o.delimiter); err != nil {
+				return fmt.Errorf("%s: %w", o.payloads, err)
+			}
+		}
+		clients, closeAll, err := o.clients(ctx, c, o.transactional())
 		if err != nil {
 			return err
 		}
@@ -146,6 +176,33 @@ Without --rate latency is mostly that of the queue in the client.`,
 		}
 		return o.kafka.endpoint.Explain(o.run(ctx, c, clients, bench.Produce))
 	})
+}
+
+// transactional completes the options of transactions, and makes those of each producer.
+func (o *benchProduceOptions) transactional() func(i int) []kgo.Opt {
+	switch {
+	case o.id != "" && o.load.Commit == 0:
+		o.load.Commit = 3 * time.Second
+	case o.id == "" && o.load.Commit > 0:
+		o.id = "bench-" + rand.Text()
+	}
+	return func(i int) []kgo.Opt {
+		opts := []kgo.Opt{kgo.AllowAutoTopicCreation(), kgo.MaxBufferedRecords(1 << 20)}
+		if o.id == "" {
+			return opts
+		}
+		id := o.id
+		if i > 0 {
+			id += "-" + strconv.Itoa(i+1)
+		}
+		return append(opts, kgo.TransactionalID(id), kgo.TransactionTimeout(o.load.Commit+time.Minute))
+	}
+}
+
+// checkExpression accepts a regular expression.
+func checkExpression(s string) error {
+	_, err := regexp.Compile(s)
+	return err
 }
 
 func defaultBenchOptions(k *kafkaOptions) benchOptions {
@@ -190,13 +247,13 @@ end and measures the age of records too, which says something if the clocks of b
 		if err := kafka.CheckTopic(args[0]); err != nil {
 			return err
 		}
-		o.load.Topic, o.load.Latency = args[0], o.follow
+		o.load.Topic, o.load.Latency = args[0], o.follow && o.output != "kafka" // which has none of a consumer
 		begin := kgo.NewOffset().AtStart()
 		if o.follow {
 			begin = kgo.NewOffset().AtEnd()
 		}
 		opts := append(o.kafka.endpoint.ConsumerOptions(), kgo.ConsumeTopics(args[0]), kgo.ConsumeStartOffset(begin))
-		clients, closeAll, err := o.clients(ctx, c, opts...)
+		clients, closeAll, err := o.clients(ctx, c, func(int) []kgo.Opt { return opts })
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"regexp"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,10 @@ type Load struct {
 	Records  int64         // 0 is no limit
 	Duration time.Duration // 0 is no limit
 	Size     int           // bytes of a value, of Produce
+	Values   [][]byte      // of Produce, to draw from at random, instead of values of Size
+	Numbers  bool          // values are the numbers of the records from 0 on, of Produce, instead of those of Size
+	Warmup   int64         // records at the beginning that Report.Steady leaves out, of Produce
+	Commit   time.Duration // length of a transaction, of Produce, whose clients have transactional ids; 0 is none
 	Keys     int           // different keys, of Produce; 0 is none
 	Rate     float64       // records a second of all clients together, of Produce; 0 is no limit
 	Latency  bool          // measure the age of records by their timestamps, of Consume
@@ -35,6 +40,7 @@ type Report struct {
 	RecordsPerSecond float64   `json:"records_per_second"`
 	BytesPerSecond   float64   `json:"bytes_per_second"`
 	Latency          *Latency  `json:"latency,omitempty"` // of what was measured
+	Steady           *Report   `json:"steady,omitempty"`  // of a whole run with Load.Warmup: what came after that
 }
 
 // tally is what all clients of a run count together.
@@ -47,6 +53,10 @@ type tally struct {
 	measured bool
 	times    Histogram
 
+	warmup int64
+	steady *tally       // of what came after the warmup
+	warm   atomic.Int64 // when that began, in Unix ns; 0 is not yet
+
 	mu    sync.Mutex
 	first error
 }
@@ -58,6 +68,16 @@ func (t *tally) fail(err error) {
 		t.first = err
 	}
 	t.mu.Unlock()
+}
+
+// done counts a record that was acknowledged, the nth that was begun.
+func (t *tally) done(n, size int64, took time.Duration) {
+	t.times.Add(took)
+	t.records.Add(1)
+	t.bytes.Add(size)
+	if t.steady != nil && n > t.warmup {
+		t.steady.done(n, size, took)
+	}
 }
 
 // moment is a tally at one time.
@@ -133,7 +153,14 @@ func run(ctx context.Context, l Load, clients []*kgo.Client, t *tally, each func
 	<-ended
 	end := new(moment)
 	t.now(end)
-	return t.report(nil, end), errors.Join(errors.Join(errs...), t.first)
+	r := t.report(nil, end)
+	if began := t.warm.Load(); began > 0 {
+		t.steady.begin = time.Unix(0, began)
+		t.steady.now(end)
+		steady := t.steady.report(nil, end)
+		r.Steady = &steady
+	}
+	return r, errors.Join(errors.Join(errs...), t.first)
 }
 
 // letters is text that values are cut from: it is not all the same, and compresses about as text does.
@@ -150,19 +177,29 @@ func letters(n int) []byte {
 // acknowledgement; with a rate, from when it was due, so that a cluster that stands still is seen. The error is that of
 // the first record that failed.
 func Produce(ctx context.Context, l Load, clients []*kgo.Client, each func(Report)) (Report, error) {
-	t := &tally{measured: true}
-	text := letters(1<<16 + l.Size)
+	t := &tally{measured: true, warmup: l.Warmup}
+	if l.Warmup > 0 {
+		t.steady = &tally{measured: true}
+	}
+	value := l.values()
 	keys := make([][]byte, l.Keys)
 	for i := range keys {
 		keys[i] = []byte("key-" + strconv.Itoa(i))
 	}
 	return run(ctx, l, clients, t, each, func(ctx context.Context, cl *kgo.Client, _ int) error {
+		tx := transactions{cl: cl, length: l.Commit}
 		for ctx.Err() == nil {
 			n := t.tickets.Add(1)
 			if l.Records > 0 && n > l.Records {
 				break
 			}
+			if err := tx.next(ctx); err != nil {
+				return err
+			}
 			due := time.Now()
+			if t.steady != nil && n == l.Warmup+1 {
+				t.warm.Store(due.UnixNano())
+			}
 			if l.Rate > 0 {
 				at := t.begin.Add(time.Duration(float64(n-1) / l.Rate * float64(time.Second)))
 				if wait := at.Sub(due); wait > 0 && !sleep(ctx, wait) {
@@ -170,8 +207,7 @@ func Produce(ctx context.Context, l Load, clients []*kgo.Client, each func(Repor
 				}
 				due = at
 			}
-			from := int(n * 61 & (1<<16 - 1))
-			r := &kgo.Record{Topic: l.Topic, Value: text[from : from+l.Size : from+l.Size]}
+			r := &kgo.Record{Topic: l.Topic, Value: value(n)}
 			if len(keys) > 0 {
 				r.Key = keys[int(n)%len(keys)]
 			}
@@ -181,13 +217,85 @@ func Produce(ctx context.Context, l Load, clients []*kgo.Client, each func(Repor
 					t.fail(err)
 					return
 				}
-				t.times.Add(time.Since(due))
-				t.records.Add(1)
-				t.bytes.Add(size)
+				t.done(n, size, time.Since(due))
 			})
 		}
-		return cl.Flush(context.WithoutCancel(ctx))
+		return tx.end(ctx)
 	})
+}
+
+// Payloads parts text at what a regular expression matches, as kafka-producer-perf-test.sh does: empty values at the end do
+// not count.
+func Payloads(text []byte, delimiter string) ([][]byte, error) {
+	re, err := regexp.Compile(delimiter)
+	if err != nil {
+		return nil, err
+	}
+	var values [][]byte
+	for _, s := range re.Split(string(text), -1) {
+		values = append(values, []byte(s))
+	}
+	for len(values) > 0 && len(values[len(values)-1]) == 0 {
+		values = values[:len(values)-1]
+	}
+	if len(values) == 0 {
+		return nil, errors.New("there are no values in it")
+	}
+	return values, nil
+}
+
+// values makes the function that makes the value of the nth record.
+func (l *Load) values() func(n int64) []byte {
+	switch {
+	case l.Numbers:
+		return func(n int64) []byte { return strconv.AppendInt(nil, n-1, 10) }
+	case l.Values != nil:
+		return func(int64) []byte { return l.Values[rand.IntN(len(l.Values))] }
+	}
+	text := letters(1<<16 + l.Size)
+	return func(n int64) []byte {
+		from := int(n * 61 & (1<<16 - 1))
+		return text[from : from+l.Size : from+l.Size]
+	}
+}
+
+// transactions puts what a client sends into transactions of a length, or none.
+type transactions struct {
+	cl     *kgo.Client
+	length time.Duration
+	until  time.Time // end of the one that is open; zero is none
+}
+
+// next is called before each record.
+func (x *transactions) next(ctx context.Context) error {
+	if x.length == 0 || !x.until.IsZero() && time.Now().Before(x.until) {
+		return nil
+	}
+	if err := x.end(ctx); err != nil {
+		return err
+	}
+	if err := x.cl.BeginTransaction(); err != nil {
+		return err
+	}
+	x.until = time.Now().Add(x.length)
+	return nil
+}
+
+// end waits for what was sent, and commits it. What cannot be committed is aborted.
+func (x *transactions) end(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	err := x.cl.Flush(ctx)
+	if x.until.IsZero() {
+		return err
+	}
+	x.until = time.Time{}
+	if err == nil {
+		err = x.cl.EndTransaction(ctx, kgo.TryCommit)
+	}
+	if err != nil {
+		return errors.Join(err, x.cl.EndTransaction(ctx, kgo.TryAbort))
+	}
+	return nil
 }
 
 // sleep waits and reports whether it was not woken by the context.

@@ -70,6 +70,77 @@ func TestProduceThenConsume(t *testing.T) {
 	}
 }
 
+func TestPayloads(t *testing.T) {
+	for _, c := range []struct{ text, delimiter, want string }{
+		{"a\nbb\n\nc\n\n", `\n`, "a,bb,,c"},
+		{"aa|bbb|", `\|`, "aa,bbb"},
+		{"aa|b", `|`, "a,a,|,b"}, // as Java has it
+		{"whole", `\n`, "whole"},
+	} {
+		values, err := bench.Payloads([]byte(c.text), c.delimiter)
+		if got := string(bytes.Join(values, []byte(","))); err != nil || got != c.want {
+			t.Errorf("%q at %q: %q, %v", c.text, c.delimiter, got, err)
+		}
+	}
+	for _, c := range [][2]string{{"", "x"}, {"\n\n", `\n`}, {"a", "("}} {
+		if values, err := bench.Payloads([]byte(c[0]), c[1]); err == nil {
+			t.Errorf("%q: %q", c, values)
+		}
+	}
+}
+
+// consumed reads a topic's committed records to their end.
+func consumed(t *testing.T, cl *kgo.Client, n int) []string {
+	t.Helper()
+	var values []string
+	for len(values) < n {
+		fetches := cl.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) { values = append(values, string(r.Value)) })
+	}
+	return values
+}
+
+func TestProduceValues(t *testing.T) {
+	client := cluster(t)
+	reader := func(topic string) *kgo.Client {
+		return client(kgo.ConsumeTopics(topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	}
+	// Transactions so short that there are many: all is committed in the end, by each of two clients.
+	got, err := bench.Produce(t.Context(), bench.Load{Topic: "numbers", Records: 300, Numbers: true, Warmup: 100, Commit: time.Nanosecond},
+		[]*kgo.Client{client(kgo.TransactionalID("one")), client(kgo.TransactionalID("two"))}, nil)
+	if err != nil || got.Records != 300 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if s := got.Steady; s == nil || s.Records != 200 || s.Bytes != 600 || s.Latency == nil || s.Latency.P50 <= 0 || s.Begin.Before(got.Begin) || s.Seconds > got.Seconds {
+		t.Errorf("after the warmup: %+v", s)
+	}
+	seen := make(map[string]bool)
+	for _, v := range consumed(t, reader("numbers"), 300) {
+		seen[v] = true
+	}
+	if len(seen) != 300 || !seen["0"] || !seen["299"] {
+		t.Errorf("%d different numbers", len(seen))
+	}
+	got, err = bench.Produce(t.Context(), bench.Load{Topic: "drawn", Records: 200, Values: [][]byte{[]byte("a"), []byte("bb")}}, []*kgo.Client{client()}, nil)
+	if err != nil || got.Steady != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+	counts := make(map[string]int)
+	for _, v := range consumed(t, reader("drawn"), 200) {
+		counts[v]++
+	}
+	if len(counts) != 2 || counts["a"] == 0 || counts["bb"] == 0 {
+		t.Errorf("drawn: %v", counts)
+	}
+	// Without a transactional id there is no transaction.
+	if _, err := bench.Produce(t.Context(), bench.Load{Topic: "none", Records: 1, Commit: time.Second}, []*kgo.Client{client()}, nil); err == nil {
+		t.Error("a transaction without an id")
+	}
+}
+
 // Nothing comes any more: the run ends, and what it waited for does not count.
 func TestConsumeEndsWhenIdle(t *testing.T) {
 	client := cluster(t)
@@ -149,9 +220,20 @@ func TestPrinter(t *testing.T) {
 		return b.String()
 	}
 	const kafkas = "2000 records sent, 1000.0 records/sec (1.00 MB/sec), 1.2 ms avg latency, 5.1 ms max latency.\n" +
-		"2000 records sent, 1000.0 records/sec (1.00 MB/sec), 1.2 ms avg latency, 5.1 ms max latency, 1 ms 50th, 2 ms 95th, 3 ms 99th, 4 ms 99.9th.\n"
+		"2000 records sent, 1000.000000 records/sec (1.00 MB/sec), 1.20 ms avg latency, 5.10 ms max latency, 1 ms 50th, 2 ms 95th, 3 ms 99th, 4 ms 99.9th.\n"
 	if got := print("kafka", r); got != kafkas {
 		t.Errorf("as Kafka:\n%s", got)
+	}
+	warm := r
+	warm.Steady = &bench.Report{Records: 500, Latency: &bench.Latency{}}
+	if got := print("kafka", warm); !strings.HasPrefix(got, kafkas+"500 steady state records sent, 0.000000 records/sec") || strings.Count(got, "\n") != 3 {
+		t.Errorf("as Kafka, with a warmup:\n%s", got)
+	}
+	if got := print("text", warm); !strings.HasSuffix(got, "  after the warmup\n") {
+		t.Errorf("as text, with a warmup:\n%s", got)
+	}
+	if got := print("json", warm); strings.Count(got, "\n") != 2 || !strings.Contains(got, `"steady":{`) {
+		t.Errorf("as JSON, with a warmup:\n%s", got)
 	}
 	if got := print("text", r); strings.Count(got, "\n") != 3 || !strings.Contains(got, " 5.100  in all\n") {
 		t.Errorf("as text:\n%s", got)
@@ -166,6 +248,11 @@ func TestPrinter(t *testing.T) {
 		}
 	}
 	r.Latency = nil
+	var bare bytes.Buffer
+	p := bench.Printer{Out: &bare, Format: "kafka", Bare: true}
+	if err := p.Summary(r); err != nil || strings.Count(bare.String(), "\n") != 1 {
+		t.Errorf("without headings: %v\n%s", err, bare.String())
+	}
 	if got := print("kafka", r); !strings.Contains(got, "2026-01-02 03:04:05:006, 2026-01-02 03:04:07:006, 2.0000, 1.0000, 2000, 1000.0000, 0, 2000, 1.0000, 1000.0000\n") {
 		t.Errorf("a consumer as Kafka:\n%s", got)
 	}

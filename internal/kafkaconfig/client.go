@@ -53,9 +53,9 @@ var (
 
 // whyIdle says of some settings of clients why they have no effect.
 var whyIdle = map[string]string{
-	"transactional.id":                    "nothing here produces in transactions",
-	"transaction.timeout.ms":              "nothing here produces in transactions",
-	"transaction.two.phase.commit.enable": "nothing here produces in transactions",
+	"transactional.id":                    "only `bench produce --transactional-id` produces in transactions",
+	"transaction.timeout.ms":              "only `bench produce --transactional-id` produces in transactions",
+	"transaction.two.phase.commit.enable": "only `bench produce --transactional-id` produces in transactions",
 	"key.serializer":                      "keys are octets",
 	"value.serializer":                    "values are octets",
 	"key.deserializer":                    "keys are octets",

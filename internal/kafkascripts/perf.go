@@ -9,20 +9,24 @@ import (
 
 var producerPerf = table(`bootstrap-server= topic= num-records= record-size= throughput= producer-props=+ command-property=+ producer.config= command-config=
 	print-metrics payload-file= payload-delimiter= payload-monotonic transactional-id= transaction-duration-ms= warmup-records= reporting-interval=`, func(p *parsed) (Command, error) {
-	for _, refused := range []string{"payload-file", "payload-monotonic", "transactional-id", "transaction-duration-ms", "warmup-records"} {
-		if p.has(refused) {
-			return Command{}, fmt.Errorf("--%s is not there", refused)
-		}
-	}
-	for _, needed := range []string{"topic", "num-records", "record-size"} {
+	for _, needed := range []string{"topic", "num-records", "throughput"} {
 		if !p.has(needed) {
 			return Command{}, fmt.Errorf("--%s is missing", needed)
 		}
+	}
+	if _, err := p.one("record-size", "payload-file", "payload-monotonic"); err != nil {
+		return Command{}, err
 	}
 	var properties []string
 	for _, pair := range append(p.values["producer-props"], p.values["command-property"]...) {
 		if servers, ok := strings.CutPrefix(pair, "bootstrap.servers="); ok {
 			p.values["bootstrap-server"] = []string{servers}
+			continue
+		}
+		if id, ok := strings.CutPrefix(pair, "transactional.id="); ok {
+			if !p.has("transactional-id") {
+				p.values["transactional-id"] = []string{id}
+			}
 			continue
 		}
 		properties = append(properties, pair)
@@ -40,6 +44,17 @@ var producerPerf = table(`bootstrap-server= topic= num-records= record-size= thr
 	}
 	args = p.pass(args, "records", "num-records")
 	args = p.pass(args, "size", "record-size")
+	args = p.pass(args, "payload-file", "payload-file")
+	args = p.pass(args, "payload-delimiter", "payload-delimiter")
+	args = p.turn(args, "payload-numbers", "payload-monotonic")
+	args = p.pass(args, "warmup", "warmup-records")
+	args = p.pass(args, "transactional-id", "transactional-id")
+	if ms := p.get("transaction-duration-ms"); ms != "" {
+		if n, err := strconv.ParseInt(ms, 10, 32); err != nil || n <= 0 {
+			return Command{}, fmt.Errorf("--transaction-duration-ms %s: allowed are milliseconds above 0", ms)
+		}
+		args = append(args, "--transaction-duration="+ms+"ms")
+	}
 	if rate, err := strconv.ParseFloat(p.get("throughput"), 64); err == nil && rate > 0 {
 		args = append(args, "--rate="+p.get("throughput"))
 	} else if err != nil && p.has("throughput") {
@@ -53,10 +68,11 @@ var consumerPerf = table(clusterOptions+`topic= include= num-records= messages= 
 	if !p.has("topic") {
 		return Command{}, errors.New("--topic is missing")
 	}
-	if p.has("from-latest") {
-		return Command{}, errors.New("--from-latest is not there; tributary bench consume --follow is")
+	if p.has("date-format") {
+		return Command{}, errors.New("--date-format is not there: times are 2026-01-02 15:04:05:000")
 	}
-	args := []string{"bench", "consume", "--output=kafka"}
+	args := p.turn([]string{"bench", "consume", "--output=kafka"}, "follow", "from-latest")
+	args = p.turn(args, "no-header", "hide-header")
 	switch interval := p.get("reporting-interval"); {
 	case !p.has("show-detailed-stats"):
 		args = append(args, "--interval=0s")
