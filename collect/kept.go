@@ -209,7 +209,7 @@ func (k *Kept) Restore(states []byte) error {
 }
 
 // Resume makes a decoder that has decoded nothing yet go on where other processes ended,
-// by the accounts of what they kept: of each domain by the one that has least, so that
+// by the accounts of what they kept: of each domain by what all of them have, so that
 // what any of them lacks is missing. An account that ended long before another one is of
 // no use any more. The numbers between those kept last and the first that come now are
 // missing, unless the exporter has started again. It returns how many domains it has
@@ -228,9 +228,18 @@ func (d *Decoder) Resume(accounts ...*Kept) (resumed int) {
 		}
 		k.mu.Lock()
 		for key, dom := range k.domains {
-			if had, ok := least[key]; !ok || dom.seq.less(&had) {
-				least[key] = dom.seq.clone()
+			had, ok := least[key]
+			switch {
+			case !ok:
+				had = dom.seq.clone()
+			case dom.seq.less(&had):
+				other := had
+				had = dom.seq.clone()
+				had.without(&other, key.window())
+			default:
+				had.without(&dom.seq, key.window())
 			}
+			least[key] = had
 		}
 		k.mu.Unlock()
 	}
@@ -271,6 +280,75 @@ func (s *sequence) less(o *sequence) bool {
 		cmp.Compare(s.balance.Received-s.balance.Repeated, o.balance.Received-o.balance.Repeated),
 		cmp.Compare(s.now.next, o.now.next), cmp.Compare(s.balance.Repeated, o.balance.Repeated),
 	) < 0
+}
+
+// window is how far behind the newest number an account tells what has come.
+func (k *keptKey) window() uint64 {
+	m := mark{kept: true, datagrams: k.domain.version == 9 || k.domain.agent.IsValid()}
+	return m.window()
+}
+
+// without takes away from a sequence what another account of the same domain lacks: they
+// do not always lack the same, where there was no room for some of it. In different lives
+// of the exporter, or beyond the window, it cannot be told.
+func (s *sequence) without(o *sequence, window uint64) {
+	if s.balance.Restarts != o.balance.Restarts || o.now.next < s.now.first || s.now.next < o.now.first {
+		return
+	}
+	newest := max(s.now.next, o.now.next)
+	if o.now.next < s.now.next {
+		s.cut(&o.now)
+	}
+	for _, h := range o.now.holes {
+		if h.to+window >= newest {
+			s.lose(h.from, h.to)
+		}
+	}
+	if first := o.now.first; first+window >= newest {
+		s.lose(0, first)
+	}
+}
+
+// cut ends a sequence where another life does, which ends earlier.
+func (s *sequence) cut(o *life) {
+	l, missing := &s.now, uint64(0)
+	for i := len(l.holes) - 1; i >= 0 && l.holes[i].to > o.next; i-- {
+		h := &l.holes[i]
+		missing += h.to - max(h.from, o.next)
+		if h.to = o.next; h.from >= h.to {
+			l.holes = l.holes[:i]
+		}
+	}
+	s.balance.Announced -= l.next - o.next
+	s.balance.Received -= l.next - o.next - missing
+	s.balance.Skipped -= missing
+	l.next, l.uptime, l.export, l.seen = o.next, o.uptime, o.export, o.seen
+}
+
+// lose has what has come of a range of numbers be missing.
+func (s *sequence) lose(from, to uint64) {
+	l := &s.now
+	h := hole{from: max(from, l.first), to: min(to, l.next)}
+	if h.from >= h.to {
+		return
+	}
+	missing := uint64(0)
+	i := 0
+	for i < len(l.holes) && l.holes[i].to < h.from {
+		i++
+	}
+	end := i
+	for ; end < len(l.holes) && l.holes[end].from <= h.to; end++ {
+		missing += l.holes[end].to - l.holes[end].from
+		h.from, h.to = min(h.from, l.holes[end].from), max(h.to, l.holes[end].to)
+	}
+	if lost := h.to - h.from - missing; lost > 0 {
+		s.balance.Received -= lost
+		s.balance.Skipped += lost
+		s.balance.Gaps++
+	}
+	l.holes = slices.Replace(l.holes, i, end, h)
+	l.holes = l.holes[max(0, len(l.holes)-maxHoles):]
 }
 
 func (d *Decoder) resume(key keptKey, seq *sequence) bool {

@@ -3,6 +3,7 @@ package collect_test
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"net/netip"
 	"testing"
 	"time"
@@ -184,7 +185,7 @@ func TestKeptHeld(t *testing.T) {
 	}
 }
 
-// TestKeptSeveral: of several accounts the one that has least counts; one that ended long
+// TestKeptSeveral: of several accounts what all of them have counts; one that ended long
 // ago does not.
 func TestKeptSeveral(t *testing.T) {
 	from := netip.MustParseAddrPort("192.0.2.1:1000")
@@ -240,6 +241,96 @@ func TestKeptSeveralRepeated(t *testing.T) {
 			t.Errorf("%+v, want 1 received", domains[0].Earlier)
 		}
 	}
+}
+
+// TestKeptSeveralLosses: what one of two accounts has no room for is missing, and what the
+// other has no room for, too, wherever processes end.
+func TestKeptSeveralLosses(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		from := netip.MustParseAddrPort("192.0.2.1:1000")
+		talker := newTalker(from, rapid.SampledFrom([]string{"v5", "v9", "sflow"}).Draw(t, "protocol"), 3, rapid.SampledFrom([]uint32{100, 1<<32 - 20}).Draw(t, "number"))
+		journals := make([][][]byte, 2)
+		stored := []map[int]bool{{}, {}}
+		var decoder *collect.Decoder
+		kept := make([]*collect.Kept, 2)
+		restart := func() {
+			for i := range kept {
+				kept[i] = collect.NewKept()
+				for _, states := range journals[i] {
+					if err := kept[i].Restore(states); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			decoder = collect.NewDecoder(collect.DecoderConfig{})
+			decoder.Resume(kept...)
+			for i, k := range kept {
+				journals[i] = append(journals[i], k.All())
+			}
+			// What both of them have goes on.
+			for u := range stored[0] {
+				if !stored[1][u] {
+					delete(stored[0], u)
+				}
+			}
+			stored[1] = maps.Clone(stored[0])
+		}
+		restart()
+		var notes [2][]byte
+		var units [2][]int
+		send := func() {
+			m := talker.next(rapid.IntRange(1, 5).Draw(t, "records"))
+			dg := flow.Datagram{Exporter: from, Received: time.Unix(exportSecs, 0), Payload: m.payload, Note: []byte{}}
+			if err := decoder.Decode(&dg, func(*flow.Record) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			for i := range notes {
+				notes[i] = append(notes[i], dg.Note...)
+				for u := range m.units {
+					units[i] = append(units[i], m.first+u)
+				}
+			}
+		}
+		store := func(i int, room bool) {
+			journals[i] = append(journals[i], kept[i].Add(notes[i]))
+			if !room {
+				journals[i] = append(journals[i], kept[i].Undo())
+			}
+			for _, u := range units[i] {
+				if room {
+					stored[i][u] = true
+				}
+			}
+			notes[i], units[i] = nil, nil
+		}
+		send() // where numbers begin is known
+		store(0, true)
+		store(1, true)
+		for range rapid.IntRange(5, 60).Draw(t, "steps") {
+			switch rapid.IntRange(0, 7).Draw(t, "step") {
+			default:
+				send()
+			case 4:
+				store(0, rapid.Bool().Draw(t, "room"))
+			case 5:
+				store(1, rapid.Bool().Draw(t, "room"))
+			case 6:
+				talker.next(2) // lost on the way
+			case 7:
+				restart()
+				notes, units = [2][]byte{}, [2][]int{}
+			}
+		}
+		send() // all that was sent is known
+		store(0, true)
+		store(1, true)
+		restart()
+		_, domains := decoder.Ledger()
+		sent := uint64(talker.lives[0].units)
+		if b := domains[0].Earlier; !b.Holds() || b.Announced != sent || b.Missing() != sent-uint64(len(stored[0])) || b.Repeated+b.Restarts > 0 {
+			t.Fatalf("%d sent, %d in both, but %+v", sent, len(stored[0]), b)
+		}
+	})
 }
 
 // TestKeptSeveralLives: where one of two accounts lacks something after one life, and the
