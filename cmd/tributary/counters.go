@@ -42,14 +42,23 @@ func (o *counterOptions) register(fs *pflag.FlagSet, prefix string) {
 	enumVar(fs, &o.format, prefix+"counters-format", counterFormats, "how to write them to a topic; elsewhere they are JSON lines")
 }
 
+// topic is the one that they go to, empty if they go elsewhere.
+func (o *counterOptions) topic() string {
+	if o.to == "off" || o.to == "stdout:" || strings.HasPrefix(o.to, "file:") {
+		return ""
+	}
+	return o.to
+}
+
 func checkCounters(s string) error {
 	if path, ok := strings.CutPrefix(s, "file:"); ok && path == "" {
 		return errors.New("no file is named; allowed is file:PATH")
 	}
-	if s == "off" || s == "stdout:" || strings.HasPrefix(s, "file:") {
+	topic := (&counterOptions{to: s}).topic()
+	if topic == "" {
 		return nil
 	}
-	if err := kafka.CheckTopic(s); err != nil {
+	if err := kafka.CheckTopic(topic); err != nil {
 		return errors.New("allowed are the name of a topic, file:PATH, stdout: and off")
 	}
 	return nil
