@@ -70,6 +70,8 @@ func runScript(ctx context.Context, name, argv0 string, args []string, stdin io.
 	switch c.Action {
 	case kafkascripts.NewID:
 		fmt.Fprintln(stdout, commitlog.NewID())
+	case kafkascripts.Format:
+		err = formatStorage(ctx, c.Storage, stdout)
 	case kafkascripts.Stop:
 		err = stopServers(stdout)
 	case kafkascripts.ServeAway:

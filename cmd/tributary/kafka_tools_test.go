@@ -37,7 +37,7 @@ func TestKafkaScriptsAreOurCommands(t *testing.T) {
 		"kafka-consumer-perf-test.sh --topic t --messages 1 --timeout 100 --show-detailed-stats --group g" + b,
 		"kafka-dump-log.sh --files a.log --offsets-decoder", "kafka-dump-log.sh --files a.log --transaction-log-decoder --deep-iteration",
 		"kafka-server-start.sh s.properties --override a=b", "kafka-broker-api-versions.sh" + b, "kafka-cluster.sh cluster-id" + b,
-		"kafka-log-dirs.sh --describe --broker-list 0,1 --topic-list a,b" + b, "kafka-server-stop.sh", "kafka-storage.sh format", "zookeeper-server-start.sh", "zookeeper-server-stop.sh",
+		"kafka-log-dirs.sh --describe --broker-list 0,1 --topic-list a,b" + b, "kafka-server-stop.sh", "kafka-storage.sh format -t id -c s.properties", "zookeeper-server-start.sh", "zookeeper-server-stop.sh",
 	} {
 		words := strings.Fields(typed)
 		seen[words[0]] = true

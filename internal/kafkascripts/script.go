@@ -18,15 +18,17 @@ const (
 	Stop                    // stop what Serve and ServeAway run
 	Nothing                 // there is nothing to do
 	NewID                   // print a new cluster id
+	Format                  // format Storage
 )
 
 // Command is what a script comes to.
 type Command struct {
-	Action Action
-	Args   []string // of tributary
-	Input  string   // its standard input, where there is one
-	Notes  []string // lines for standard error, before
-	Says   []string // lines for standard output when Args have succeeded, or there was nothing to do
+	Action  Action
+	Args    []string // of tributary
+	Input   string   // its standard input, where there is one
+	Notes   []string // lines for standard error, before
+	Storage *Storage
+	Says    []string // lines for standard output when Args have succeeded, or there was nothing to do
 }
 
 // option is one that a script takes.

@@ -1,6 +1,7 @@
 package kafkascripts_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -74,7 +75,7 @@ func TestTranslateActions(t *testing.T) {
 		"zookeeper-server-start.sh -daemon zookeeper.properties": kafkascripts.Nothing,
 		"zookeeper-server-stop.sh":                               kafkascripts.Nothing,
 		"kafka-storage.sh random-uuid":                           kafkascripts.NewID,
-		"kafka-storage.sh format -t X -c s.properties":           kafkascripts.Nothing,
+		"kafka-storage.sh format -t X -c s.properties":           kafkascripts.Format,
 	} {
 		words := strings.Fields(typed)
 		if c, err := kafkascripts.Translate(words[0], words[1:]); err != nil || c.Action != want {
@@ -91,6 +92,13 @@ func TestTranslateActions(t *testing.T) {
 	c, err := kafkascripts.Translate("kafka-configs.sh", strings.Fields("--bootstrap-server b:1 --alter --user u --add-config SCRAM-SHA-512=[password=secret]"))
 	if err != nil || c.Input != "secret\n" || slices.ContainsFunc(c.Args, func(a string) bool { return strings.Contains(a, "secret") }) {
 		t.Errorf("a password: %+v, %v", c, err)
+	}
+	c, err = kafkascripts.Translate("kafka-storage.sh", strings.Fields(`format -t X --config s.properties -g -S SCRAM-SHA-256=[name=alice,password=a=b] --add-scram SCRAM-SHA-512=[name="bob",iterations=8192,salt="N3E=",saltedpassword="YCE="]`))
+	if want := (&kafkascripts.Storage{Properties: "s.properties", ClusterID: "X", Again: true, Users: []kafkascripts.ScramUser{
+		{Name: "bob", Mechanism: "SCRAM-SHA-512", Iterations: 8192, Salt: []byte("7q"), SaltedPassword: []byte("`!")},
+		{Name: "alice", Mechanism: "SCRAM-SHA-256", Iterations: 4096, Password: "a=b"},
+	}}); err != nil || !reflect.DeepEqual(c.Storage, want) {
+		t.Errorf("users: %+v, %v", c.Storage, err)
 	}
 	c, err = kafkascripts.Translate("kafka-console-producer.sh", strings.Fields("--bootstrap-server b:1 --topic t --producer-property interceptor.classes=x"))
 	if err != nil || len(c.Notes) != 1 || !strings.Contains(c.Notes[0], "interceptor.classes") {
@@ -122,7 +130,15 @@ func TestTranslateRefuses(t *testing.T) {
 		"kafka-producer-perf-test.sh --topic t --num-records 1 --throughput -1 --record-size 5 --payload-monotonic --bootstrap-server b:1":         "one of --record-size, --payload-file, --payload-monotonic",
 		"kafka-producer-perf-test.sh --topic t --num-records 1 --throughput -1 --record-size 5 --transaction-duration-ms 0 --bootstrap-server b:1": "above 0",
 		"kafka-get-offsets.sh --bootstrap-server b:1 --topic-partitions a --topic b":                                                               "--topic-partitions does not go with --topic",
-		"kafka-server-start.sh":                 "server.properties",
+		"kafka-server-start.sh":        "server.properties",
+		"kafka-storage.sh format -t x": "--config is missing",
+		"kafka-storage.sh format -c x": "--cluster-id is missing",
+		"kafka-storage.sh format -t x -c x -S SCRAM-SHA-1=[name=a,password=b]":                "allowed is SCRAM-SHA-256=",
+		"kafka-storage.sh format -t x -c x -S SCRAM-SHA-256=[name=a]":                         "one of password and saltedpassword",
+		"kafka-storage.sh format -t x -c x -S SCRAM-SHA-256=[password=a]":                     "name is missing",
+		"kafka-storage.sh format -t x -c x -S SCRAM-SHA-256=[name=a,saltedpassword=YCE=]":     "salt and saltedpassword go together",
+		"kafka-storage.sh format -t x -c x -S SCRAM-SHA-256=[name=a,password=b,iterations=1]": "iterations: allowed are 4096 to 16384",
+		"kafka-storage.sh format -t x -c x -S SCRAM-SHA-256=[name=a,salt=?]":                  "salt: ",
 		"kafka-storage.sh":                      "format",
 		"kafka-dump-log.sh --print-data-log":    "--files",
 		"kafka-producer-perf-test.sh --topic t": "--num-records is missing",

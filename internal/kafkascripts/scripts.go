@@ -45,24 +45,6 @@ func serverStart(p *parsed) (Command, error) {
 	return Command{Action: Serve, Args: args}, nil
 }
 
-var storage = table("cluster-id= config= ignore-formatted standalone no-initial-controllers initial-controllers= add-scram= release-version= feature= t= c= g s N I= S= f= r=", func(p *parsed) (Command, error) {
-	if len(p.rest) != 1 {
-		return Command{}, errors.New("give one of format, info, random-uuid")
-	}
-	switch p.rest[0] {
-	case "random-uuid":
-		return Command{Action: NewID}, nil
-	case "format":
-		if p.has("add-scram") || p.has("S") {
-			return Command{}, errors.New("--add-scram: users are added once the broker runs")
-		}
-		return Command{Action: Nothing, Says: []string{"nothing to format: the broker makes its directory when it starts"}}, nil
-	case "info":
-		return Command{Action: Nothing, Says: []string{"the broker makes its directory when it starts; dump-log prints its meta.properties"}}, nil
-	}
-	return Command{}, fmt.Errorf("%s is not there; format, info and random-uuid are", p.rest[0])
-})
-
 var dumpLog = table("files= print-data-log deep-iteration index-sanity-check verify-index-only max-message-size= max-bytes= offsets-decoder transaction-log-decoder "+
 	"cluster-metadata-decoder share-group-state-decoder remote-log-metadata-decoder key-decoder-class= value-decoder-class= skip-record-metadata ", func(p *parsed) (Command, error) {
 	args := []string{"dump-log", "--output=kafka", "--decode=plain"}

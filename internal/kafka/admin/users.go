@@ -59,14 +59,25 @@ func SetPassword(ctx context.Context, cl *kgo.Client, user, password string, ite
 		return errors.New("user and password must not be empty")
 	}
 	for _, m := range mechanisms { // a request takes one of a user
-		mech, err := mechanism(m)
-		if err != nil {
+		if err := upsert(ctx, cl, m, kadm.UpsertSCRAM{User: user, Iterations: iterations, Password: password}); err != nil {
 			return err
 		}
-		rs, err := kadm.NewClient(cl).AlterUserSCRAMs(ctx, nil, []kadm.UpsertSCRAM{{User: user, Mechanism: mech, Iterations: iterations, Password: password}})
-		if err := altered(rs, user, err); err != nil {
-			return fmt.Errorf("set password of user %s for %s: %w", user, m, err)
-		}
+	}
+	return nil
+}
+
+// SetSaltedPassword is SetPassword with what the mechanism makes of a password and a salt (RFC 5802, SaltedPassword).
+func SetSaltedPassword(ctx context.Context, cl *kgo.Client, user string, salt, salted []byte, iterations int32, mechanism string) error {
+	return upsert(ctx, cl, mechanism, kadm.UpsertSCRAM{User: user, Iterations: iterations, Salt: salt, SaltedPassword: salted})
+}
+
+func upsert(ctx context.Context, cl *kgo.Client, m string, credential kadm.UpsertSCRAM) (err error) {
+	if credential.Mechanism, err = mechanism(m); err != nil {
+		return err
+	}
+	rs, err := kadm.NewClient(cl).AlterUserSCRAMs(ctx, nil, []kadm.UpsertSCRAM{credential})
+	if err := altered(rs, credential.User, err); err != nil {
+		return fmt.Errorf("set password of user %s for %s: %w", credential.User, m, err)
 	}
 	return nil
 }
