@@ -109,7 +109,7 @@ func (o *stateOptions) addTo(s *service, decoder *collect.Decoder, endpoint *kaf
 		Start: func(context.Context) error {
 			if k.file != nil {
 				if err := k.file.load(); err != nil {
-					return fmt.Errorf("read what exporters taught: %w", err)
+					return fmt.Errorf("--state: %w", err)
 				}
 			}
 			if k.topic == nil {

@@ -83,8 +83,17 @@ func parseStateLine(text []byte) (collect.State, error) {
 	return collect.ParseState([]byte(line.Key), line.Value)
 }
 
-// load gives the decoder what the file has. A file that is not there has nothing.
+// load gives the decoder what the file has. A file that is not there has nothing. One
+// that could not be replaced is refused now, not when something changes.
 func (f *stateFile) load() error {
+	try, err := f.create()
+	if err != nil {
+		return err
+	}
+	_ = try.Close()
+	if err := os.Remove(try.Name()); err != nil {
+		return err
+	}
 	in, err := os.Open(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -141,9 +150,14 @@ func (f *stateFile) write() error {
 	return err
 }
 
+// create creates the file that is to replace it.
+func (f *stateFile) create() (*os.File, error) {
+	return os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+"-*")
+}
+
 func (f *stateFile) replace() (err error) {
 	dir := filepath.Dir(f.path)
-	out, err := os.CreateTemp(dir, "."+filepath.Base(f.path)+"-*")
+	out, err := f.create()
 	if err != nil {
 		return err
 	}
