@@ -411,33 +411,40 @@ func (w *worker) look() SocketStats {
 // Holds reports whether all datagrams of the socket are accounted for.
 func (s *SocketStats) Holds() bool { return s.Datagrams == s.Decoded+s.Malformed+s.Filtered }
 
-// trouble logs that an exporter sends what cannot be decoded: one line when it
-// begins, and one again after a quiet time; counters tell the rest.
+// trouble logs that an exporter sends what cannot be decoded: one line each time
+// that it lasts; counters tell the rest. Of many exporters, whose addresses may be
+// made up, the first ones are named.
 type trouble struct {
 	log   *slog.Logger
 	mu    sync.Mutex
-	since map[netip.Addr]time.Time
+	begin time.Time
+	named map[netip.Addr]bool // since then
+	more  bool                // there were others
 }
 
-// How long an exporter's trouble is told only once, and of how many exporters
-// that is remembered.
+// How long an exporter's trouble is told only once, and how many exporters are named
+// in that time.
 const (
 	troubleTime      = 10 * time.Minute
-	troubleExporters = 1024
+	troubleExporters = 100
 )
 
 func (t *trouble) report(exporter netip.Addr, err error) {
 	now := time.Now()
 	t.mu.Lock()
-	last, told := t.since[exporter]
-	if told = told && now.Sub(last) < troubleTime; !told {
-		if t.since == nil || len(t.since) >= troubleExporters {
-			t.since = make(map[netip.Addr]time.Time)
-		}
-		t.since[exporter] = now
+	if t.named == nil || now.Sub(t.begin) >= troubleTime {
+		t.begin, t.named, t.more = now, map[netip.Addr]bool{}, false
 	}
+	name := !t.named[exporter] && len(t.named) < troubleExporters
+	more := !t.named[exporter] && !name && !t.more
+	if name {
+		t.named[exporter] = true
+	}
+	t.more = t.more || more
 	t.mu.Unlock()
-	if !told {
+	if name {
 		t.log.Warn("datagram could not be decoded; further ones of this exporter are counted", "exporter", exporter, "err", err)
+	} else if more {
+		t.log.Warn("datagrams of more exporters could not be decoded; they are counted", "named", troubleExporters)
 	}
 }

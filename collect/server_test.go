@@ -543,6 +543,31 @@ func TestServerMalformed(t *testing.T) {
 	}
 }
 
+// TestServerMalformedExporters: who makes addresses up does not fill the log.
+func TestServerMalformedExporters(t *testing.T) {
+	var log bytes.Buffer
+	var out list
+	s := newServer(t, collect.Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))}, new(each), &out)
+	log.Reset() // of what it said of the receive buffer
+	stop := run(t, s)
+	for i := range 250 {
+		c := dial(t, fmt.Sprintf("127.0.1.%d", 1+i), s.Addrs()[0])
+		send(t, c, "bad")
+		send(t, c, "bad")
+		c.Close()
+	}
+	eventually(t, "all is received", func() bool { return total(s).Malformed == 500 })
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "further ones of this exporter"); n != 100 {
+		t.Errorf("%d exporters are named, want 100", n)
+	}
+	if n := strings.Count(log.String(), "\n"); n != 101 || !strings.Contains(log.String(), "more exporters") {
+		t.Errorf("%d lines, want one more, which says that there are others:\n%s", n, &log)
+	}
+}
+
 // TestServerSinkFails: a sink that is of no more use ends the server with its error.
 func TestServerSinkFails(t *testing.T) {
 	out := list{err: syscall.ENOSPC}
