@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -27,7 +28,8 @@ func (b *Broker) listen(cfg Listener) (*listener, error) {
 			return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
 		}
 	}
-	if l.Listener, err = net.Listen("tcp", cfg.Address); err != nil {
+	lc := net.ListenConfig{Control: unpaced}
+	if l.Listener, err = lc.Listen(context.Background(), "tcp", cfg.Address); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Address, err)
 	}
 	return l, nil
