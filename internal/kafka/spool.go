@@ -502,6 +502,11 @@ func (p *Producer) recover() error {
 		}
 	}
 	p.found.Store(p.spooled.Load())
+	// Before anything else is stored in the lanes: by their ends it is told what a process
+	// that was killed has moved, and what is older comes first.
+	if err := p.spreadStored(); err != nil {
+		return fmt.Errorf("read the spool: %w", err)
+	}
 	if len(torn) > 0 { // the next process hears nothing of them
 		return p.save()
 	}
@@ -521,13 +526,11 @@ func (p *Producer) spreadStored() error {
 		if _, end := p.spool.Range(0); from.done >= end {
 			return nil
 		}
-		b, err := p.fetch(0, from.done, false)
-		if errors.Is(err, errNoRoom) {
-			return nil
-		}
+		b, err := p.fetch(0, from.done, true) // what comes now must not get ahead
 		if err != nil {
 			return err
 		}
+		before := p.moving
 		again := p.moving != nil && p.moving.Offset == b.offset
 		if !again {
 			p.moving = &moveState{Offset: b.offset}
@@ -537,6 +540,7 @@ func (p *Producer) spreadStored() error {
 			}
 		}
 		if err := p.save(); err != nil {
+			p.moving = before // until it is tried again these lanes may grow
 			return err
 		}
 		to, err := p.byKey(b, len(p.moving.Ends))
