@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
@@ -301,4 +302,12 @@ func (s *balanceCopy) stored() uint64 {
 		all &= came
 	}
 	return all
+}
+
+func (d *balanceDomain) String() string {
+	return fmt.Sprintf("%v %v domain %d", d.protocol, d.exporter.addr, d.id)
+}
+
+func (g *balanceDatagram) String() string {
+	return fmt.Sprintf("%v, life %d, datagram %d", g.domain, g.life, g.number)
 }
