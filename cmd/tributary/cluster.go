@@ -37,11 +37,11 @@ func clusterParent(c *cobra.Command) *kafkaOptions {
 	return k
 }
 
-// each does f for all names, whatever becomes of one, and returns all errors.
-func each(names []string, f func(name string) error) error {
+// each does f for all, whatever becomes of one, and returns all errors.
+func each[T any](all []T, f func(T) error) error {
 	var errs []error
-	for _, n := range names {
-		errs = append(errs, f(n))
+	for _, v := range all {
+		errs = append(errs, f(v))
 	}
 	return errors.Join(errs...)
 }

@@ -104,7 +104,7 @@ type configsDescribeOptions struct {
 }
 
 func (o *configsDescribeOptions) register(fs *pflag.FlagSet, prefix string) {
-	outputVar(fs, &o.output, prefix)
+	outputKafkaVar(fs, &o.output, prefix, "kafka-configs.sh")
 	boolVar(fs, &o.all, prefix+"all", "show everything with what stands behind it, not just what was set on the thing itself")
 }
 
@@ -131,6 +131,18 @@ groups that something is set on.
 		}
 		if err != nil {
 			return err
+		}
+		if o.output == "kafka" {
+			if len(args) == 1 && args[0] == string(admin.BrokerResource) {
+				rs = append(rs, admin.Resource{Kind: admin.BrokerResource}) // what is set for all is shown too
+			}
+			return each(rs, func(r admin.Resource) error {
+				settings, err := admin.Settings(ctx, cl, r, o.all)
+				if err != nil {
+					return err
+				}
+				return admin.WriteSettingsAsKafka(out, r, settings, o.all)
+			})
 		}
 		head := "KIND\tNAME\tCONFIG\tVALUE\tSOURCE"
 		if o.all {

@@ -58,7 +58,7 @@ var topics = table(clusterOptions+`alter at-min-isr-partitions config= create de
 		args = p.turn(args, "with-overrides", "topics-with-overrides")
 		args = p.turn(args, "if-exists", "if-exists")
 		if topic != "" {
-			args = append(append(args, "--"), splitList(topic)...)
+			args = append(append(args, "--"), matching(topic)...)
 		}
 	case "alter":
 		if p.has("config") || p.has("delete-config") {
@@ -67,12 +67,26 @@ var topics = table(clusterOptions+`alter at-min-isr-partitions config= create de
 		if !p.has("partitions") {
 			return Command{}, errors.New("--partitions is missing")
 		}
-		args = append(p.pass(args, "partitions", "partitions"), "--", topic)
+		if p.has("replica-assignment") {
+			return Command{}, errors.New("--replica-assignment: the cluster places the partitions that are added")
+		}
+		args = append(append(p.turn(p.pass(args, "partitions", "partitions"), "if-exists", "if-exists"), "--"), matching(topic)...)
 	case "delete":
-		args = append(append(p.turn(args, "if-exists", "if-exists"), "--"), splitList(topic)...)
+		args = append(append(p.turn(args, "if-exists", "if-exists"), "--"), matching(topic)...)
 	}
 	return Command{Args: args}, nil
 })
+
+// matching are the topics of a list parted by commas, or the regular expression that it is.
+func matching(list string) []string {
+	name := func(r rune) bool {
+		return r == ',' || r == '.' || r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+	}
+	if strings.ContainsFunc(list, func(r rune) bool { return !name(r) }) {
+		return []string{"/" + whole(list) + "/"}
+	}
+	return splitList(list)
+}
 
 var configs = table(clusterOptions+`add-config= add-config-file= all alter broker= broker-defaults broker-logger= client= client-defaults client-metrics=
 	delete-config= describe entity-default entity-name= entity-type= force group= ip= ip-defaults topic= user= user-defaults`, func(p *parsed) (Command, error) {
@@ -101,7 +115,7 @@ var configs = table(clusterOptions+`add-config= add-config-file= all alter broke
 		subject = "broker-default"
 	}
 	if what == "describe" {
-		args = append(p.turn(args, "all", "all"), "--", subject)
+		args = append(p.turn(append(args, "--output=kafka"), "all", "all"), "--", subject)
 		if name != "" {
 			args = append(args, name)
 		}
