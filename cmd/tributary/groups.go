@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,12 +38,14 @@ type groupsListOptions struct {
 	output string
 	states []string
 	types  []string
+	show   []string
 }
 
 func (o *groupsListOptions) register(fs *pflag.FlagSet, prefix string) {
 	outputKafkaVar(fs, &o.output, prefix, "kafka-consumer-groups.sh")
 	listVar(fs, &o.states, prefix+"state", "state", oneOf(groupStates...), "only groups in this state (repeatable): "+strings.Join(groupStates, ", "))
 	listVar(fs, &o.types, prefix+"type", "type", oneOf("classic", "consumer", "share", "streams"), "only groups of this type (repeatable): classic, consumer, share, streams")
+	listVar(fs, &o.show, prefix+"show", "what", oneOf("type", "state"), "with --output kafka show this column too (repeatable): type, state")
 }
 
 func (o *groupsListOptions) check() error { return o.kafka.check() }
@@ -76,24 +79,46 @@ func newGroupsList(k *kafkaOptions) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		groups = slices.DeleteFunc(groups, func(g admin.Group) bool { return !re.MatchString(g.Group) })
 		if o.output == "kafka" {
-			for _, g := range groups {
-				if re.MatchString(g.Group) {
-					fmt.Fprintln(out, g.Group)
-				}
-			}
-			return nil
+			return o.asKafka(out, groups)
 		}
 		return table(out, o.output, "GROUP\tTYPE\tPROTOCOL\tSTATE\tCOORDINATOR", func(row func(v any, cells ...any) error) error {
 			for _, g := range groups {
-				if !re.MatchString(g.Group) {
-					continue
-				}
 				if err := row(g, g.Group, g.Type, g.ProtocolType, g.State, g.Coordinator); err != nil {
 					return err
 				}
 			}
 			return nil
+		})
+	})
+}
+
+// asKafka prints groups as Kafka's script does: names alone, or a table with what else is to be shown.
+func (o *groupsListOptions) asKafka(out io.Writer, groups []admin.Group) error {
+	if len(o.show) == 0 {
+		for _, g := range groups {
+			fmt.Fprintln(out, g.Group)
+		}
+		return nil
+	}
+	head := "GROUP"
+	if slices.Contains(o.show, "type") {
+		head += "\tTYPE"
+	}
+	if slices.Contains(o.show, "state") {
+		head += "\tSTATE"
+	}
+	return table(out, o.output, head, func(row func(v any, cells ...any) error) error {
+		return each(groups, func(g admin.Group) error {
+			cells := []any{g.Group}
+			if slices.Contains(o.show, "type") {
+				cells = append(cells, strings.ToUpper(g.Type[:min(1, len(g.Type))])+g.Type[min(1, len(g.Type)):])
+			}
+			if slices.Contains(o.show, "state") {
+				cells = append(cells, g.State)
+			}
+			return row(nil, cells...)
 		})
 	})
 }
@@ -106,7 +131,7 @@ type groupsDescribeOptions struct {
 }
 
 func (o *groupsDescribeOptions) register(fs *pflag.FlagSet, prefix string) {
-	outputVar(fs, &o.output, prefix)
+	outputKafkaVar(fs, &o.output, prefix, "kafka-consumer-groups.sh")
 	boolVar(fs, &o.offsets, prefix+"offsets", "show offsets and lag of each partition; so it is when nothing else is asked for")
 	boolVar(fs, &o.members, prefix+"members", "show the members and what is assigned to them")
 	boolVar(fs, &o.state, prefix+"state", "show the state of the group")
@@ -152,6 +177,8 @@ shows all groups. --output json prints an object for each group with all there i
 		switch {
 		case o.members:
 			head = "GROUP\tCONSUMER-ID\tGROUP-INSTANCE-ID\tHOST\tCLIENT-ID\t#PARTITIONS\tASSIGNMENT"
+		case o.state && o.output == "kafka":
+			head = "GROUP\tCOORDINATOR (ID)\tASSIGNMENT-STRATEGY\tSTATE\t#MEMBERS"
 		case o.state:
 			head = "GROUP\tTYPE\tCOORDINATOR\tASSIGNMENT-STRATEGY\tSTATE\t#MEMBERS"
 		}
@@ -194,6 +221,10 @@ func (o *groupsDescribeOptions) rows(d *admin.GroupDescription, row func(v any, 
 		}
 	case o.state:
 		at := fmt.Sprintf("%s:%d (%d)", d.Coordinator.Host, d.Coordinator.Port, d.Coordinator.ID)
+		if o.output == "kafka" {
+			errs = append(errs, row(nil, d.Group, strings.Replace(at, " (", "  (", 1), d.Assignor, d.State, len(d.Members)))
+			break
+		}
 		errs = append(errs, row(nil, d.Group, d.Type, at, d.Assignor, d.State, len(d.Members)))
 	default:
 		for _, p := range d.Offsets {

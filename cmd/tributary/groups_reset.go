@@ -36,7 +36,7 @@ type groupsResetOptions struct {
 }
 
 func (o *groupsResetOptions) register(fs *pflag.FlagSet, prefix string) {
-	outputVar(fs, &o.output, prefix)
+	outputKafkaVar(fs, &o.output, prefix, "kafka-consumer-groups.sh")
 	listVar(fs, &o.topics, prefix+"topic", "topic[:0,1]", checkTopicPartitions, "topic, or partitions of it, to set offsets in (repeatable)")
 	boolVar(fs, &o.allTopics, prefix+"all-topics", "set offsets in every partition that the group has one of")
 	boolVar(fs, &o.allGroups, prefix+"all-groups", "set offsets of all groups")
@@ -165,6 +165,11 @@ last record are moved to these. A group that is not there comes to be.`,
 		})
 		if o.export {
 			return errors.Join(admin.WriteOffsets(out, planned, len(groups) > 1), err)
+		}
+		if o.output == "kafka" {
+			return table(out, o.output, "GROUP\tTOPIC\tPARTITION\tNEW-OFFSET", func(row func(v any, cells ...any) error) error {
+				return errors.Join(err, each(planned, func(c admin.Change) error { return row(nil, c.Group, c.Topic, c.Partition, c.Offset) }))
+			})
 		}
 		return table(out, o.output, "GROUP\tTOPIC\tPARTITION\tCURRENT-OFFSET\tNEW-OFFSET\tLOG-END-OFFSET", func(row func(v any, cells ...any) error) error {
 			errs := []error{err}

@@ -25,13 +25,13 @@ var consumerGroups = table(clusterOptions+`list describe delete delete-offsets r
 	}
 	switch what {
 	case "list":
-		states := splitList(p.get("state"))
-		if (p.has("state") || p.has("type")) && len(states) == 0 && p.get("type") == "" {
-			// With the bare option Kafka shows a column of it.
-			return Command{Args: args}, nil
-		}
 		args = append(args, "--output=kafka")
-		for _, s := range states {
+		for _, column := range []string{"type", "state"} {
+			if p.has(column) {
+				args = append(args, "--show="+column)
+			}
+		}
+		for _, s := range splitList(p.get("state")) {
 			args = append(args, "--state="+groupState(s))
 		}
 		for _, t := range splitList(p.get("type")) {
@@ -39,7 +39,7 @@ var consumerGroups = table(clusterOptions+`list describe delete delete-offsets r
 		}
 		return Command{Args: args}, nil
 	case "describe":
-		args = p.turn(args, "offsets", "offsets")
+		args = p.turn(append(args, "--output=kafka"), "offsets", "offsets")
 		args = p.turn(args, "members", "members")
 		args = p.turn(args, "state", "state")
 	case "delete":
@@ -47,6 +47,7 @@ var consumerGroups = table(clusterOptions+`list describe delete delete-offsets r
 	case "delete-offsets":
 		args = p.pass(args, "topic", "topic")
 	case "reset-offsets":
+		args = append(args, "--output=kafka")
 		for _, o := range []string{"all-groups", "all-topics", "to-earliest", "to-latest", "to-current", "execute", "export"} {
 			args = p.turn(args, o, o)
 		}
