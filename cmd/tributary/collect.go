@@ -118,12 +118,9 @@ func (o *collectOptions) checkTopics() error {
 		if !kafka.IsEndpoint(to) {
 			continue
 		}
-		k, err := kafka.ParseEndpoint(to)
-		if err == nil {
-			k, err = k.With(o.sink.properties)
-		}
+		k, err := o.sink.kafka(to)
 		if err != nil {
-			return bad("to", to, err.Error())
+			return err
 		}
 		at := topic{k.Address(), cmp.Or(k.Topic, flowsTopic)}
 		if of := taken[at]; of != "" {

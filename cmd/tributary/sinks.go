@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -120,6 +121,18 @@ func (o *sinkOptions) firstKafka() (*kafka.Endpoint, error) {
 	return &all[0], nil
 }
 
+// kafka reads a destination that is a Kafka.
+func (o *sinkOptions) kafka(to string) (kafka.Endpoint, error) {
+	e, err := kafka.ParseEndpoint(to)
+	if err == nil {
+		e, err = e.With(o.properties)
+	}
+	if err != nil {
+		return e, bad("to", to, err.Error())
+	}
+	return e, nil
+}
+
 // kafkas returns the Kafka clusters among the destinations, each once.
 func (o *sinkOptions) kafkas() ([]kafka.Endpoint, error) {
 	var all []kafka.Endpoint
@@ -128,12 +141,9 @@ func (o *sinkOptions) kafkas() ([]kafka.Endpoint, error) {
 		if !kafka.IsEndpoint(to) {
 			continue
 		}
-		e, err := kafka.ParseEndpoint(to)
-		if err == nil {
-			e, err = e.With(o.properties)
-		}
+		e, err := o.kafka(to)
 		if err != nil {
-			return nil, bad("to", to, err.Error())
+			return nil, err
 		}
 		if !seen[e.Address()] {
 			seen[e.Address()] = true
@@ -141,6 +151,25 @@ func (o *sinkOptions) kafkas() ([]kafka.Endpoint, error) {
 		}
 	}
 	return all, nil
+}
+
+// warnSpool says where a spool cannot keep what it is there for.
+func (o *sinkOptions) warnSpool(log *slog.Logger) error {
+	for _, to := range o.to {
+		if !kafka.IsEndpoint(to) {
+			continue
+		}
+		e, err := o.kafka(to)
+		if err != nil {
+			return err
+		}
+		if acks := e.Properties["acks"]; acks == "0" || acks == "1" {
+			log.Warn("what leaves the spool is not safe yet: with acks=all it would be", "to", e.String(), "acks", acks)
+		} else if e.Properties["enable.idempotence"] == "false" {
+			log.Warn("what is in the spool may arrive twice: with enable.idempotence=true it would not", "to", e.String())
+		}
+	}
+	return nil
 }
 
 func checkSink(s string) error {
@@ -158,6 +187,9 @@ func (o *sinkOptions) openSinks(s *service, topic string, stdout io.Writer, dial
 		var err error
 		if o.spooling, err = sink.OpenSpool(o.spool, o.spoolBytes, s.log); err != nil {
 			return nil, fmt.Errorf("--spool: %w", err)
+		}
+		if err := o.warnSpool(s.log); err != nil {
+			return nil, err
 		}
 	}
 	var sinks sink.Fanout
