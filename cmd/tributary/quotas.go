@@ -50,7 +50,7 @@ func (o *quotasOptions) register(fs *pflag.FlagSet, prefix string) {
 		boolVar(fs, &o.defaults[i], prefix+t.name+"-default", "of the "+t.all+" that have no quota of their own")
 	}
 	if o.list {
-		outputVar(fs, &o.output, prefix)
+		outputKafkaVar(fs, &o.output, prefix, "kafka-configs.sh")
 		listVar(fs, &o.any, prefix+"any", "part", oneOf(admin.QuotaTypes...), "of any user, client-id or ip (repeatable)")
 		boolVar(fs, &o.only, prefix+"only", "of just what is named: of a user without a client id, of a client id without a user")
 	}
@@ -76,6 +76,24 @@ func (o *quotasOptions) check() error {
 	return o.kafka.check()
 }
 
+// asKafka prints quotas as Kafka's script does, and the credentials of users after those of users.
+func (o *quotasOptions) asKafka(ctx context.Context, out io.Writer, cl *kgo.Client, quotas []admin.Quota) error {
+	err := admin.WriteQuotasAsKafka(out, quotas)
+	user, one := o.entity["user"]
+	of := user != nil && len(o.entity) == 1 && len(o.any) == 0 || len(o.entity) == 0 && slices.Equal(o.any, []string{"user"})
+	if err != nil || !of {
+		return err
+	}
+	credentials, err := admin.ListUsers(ctx, cl)
+	if err != nil {
+		return err
+	}
+	if one {
+		credentials = slices.DeleteFunc(credentials, func(c admin.Credential) bool { return c.User != *user })
+	}
+	return admin.WriteCredentialsAsKafka(out, credentials)
+}
+
 func newQuotasList(k *kafkaOptions) *cobra.Command {
 	o := &quotasOptions{kafka: k, output: "text", list: true}
 	return clusterCommand(&cobra.Command{
@@ -89,6 +107,9 @@ func newQuotasList(k *kafkaOptions) *cobra.Command {
 		quotas, err := admin.ListQuotas(ctx, cl, o.entity, o.any, o.only)
 		if err != nil {
 			return err
+		}
+		if o.output == "kafka" {
+			return o.asKafka(ctx, out, cl, quotas)
 		}
 		return table(out, o.output, "USER\tCLIENT-ID\tIP\tQUOTA\tVALUE", func(row func(v any, cells ...any) error) error {
 			var errs []error

@@ -148,7 +148,7 @@ func (p *parsed) quotas(what string, clients []client) (Command, error) {
 		}
 	}
 	if what == "describe" {
-		return Command{Args: args}, nil
+		return Command{Args: append(args, "--only", "--output=kafka")}, nil
 	}
 	args = append(append(args, "--"), slices.Concat(pairs, gone)...)
 	return Command{Args: args, Says: []string{"Completed updating config for " + strings.Join(who, ", ") + "."}}, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,6 +67,66 @@ func WriteSettingsAsKafka(w io.Writer, r Resource, settings []Setting, all bool)
 		}
 	}
 	return err
+}
+
+// WriteQuotasAsKafka writes quotas in the lines of kafka-configs.sh --describe.
+func WriteQuotasAsKafka(w io.Writer, quotas []Quota) error {
+	for _, q := range quotas {
+		var who, values []string
+		for _, t := range QuotaTypes {
+			name, ok := q.Entity[t]
+			if t == "user" {
+				t = "user-principal"
+			}
+			switch {
+			case !ok:
+			case name == nil:
+				who = append(who, "the default "+t)
+			default:
+				who = append(who, t+" '"+*name+"'")
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(q.Quotas)) {
+			values = append(values, name+"="+javaDouble(q.Quotas[name]))
+		}
+		if _, err := fmt.Fprintf(w, "Quota configs for %s are %s\n", strings.Join(who, ", "), strings.Join(values, ", ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteCredentialsAsKafka writes the credentials of users, which are sorted, in the lines of kafka-configs.sh --describe.
+func WriteCredentialsAsKafka(w io.Writer, credentials []Credential) error {
+	for len(credentials) > 0 {
+		user := credentials[0].User
+		var all []string
+		for len(credentials) > 0 && credentials[0].User == user {
+			all = append(all, fmt.Sprintf("%s=iterations=%d", credentials[0].Mechanism, credentials[0].Iterations))
+			credentials = credentials[1:]
+		}
+		if _, err := fmt.Fprintf(w, "SCRAM credential configs for user-principal '%s' are %s\n", user, strings.Join(all, ", ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// javaDouble writes a number as Java's Double.toString does: with a fraction, and from 10^7 on or below 10^-3 with an exponent.
+func javaDouble(v float64) string {
+	if a := math.Abs(v); a == 0 || a >= 1e-3 && a < 1e7 {
+		s := strconv.FormatFloat(v, 'f', -1, 64)
+		if !strings.Contains(s, ".") {
+			s += ".0"
+		}
+		return s
+	}
+	digits, exp, _ := strings.Cut(strconv.FormatFloat(v, 'E', -1, 64), "E")
+	if !strings.Contains(digits, ".") {
+		digits += ".0"
+	}
+	n, _ := strconv.Atoi(exp)
+	return digits + "E" + strconv.Itoa(n)
 }
 
 // kafkaSources has the sources that Kafka's tools call otherwise than its protocol does.
