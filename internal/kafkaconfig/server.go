@@ -173,9 +173,47 @@ func (s *server) put(p Property) error {
 	return nil
 }
 
+// groupBounds refuses timings of groups that are not within their own bounds, in the words of the file.
+func (s *server) groupBounds() error {
+	c := s.config
+	for _, b := range []struct {
+		lo, value, hi string
+		min, d, max   time.Duration
+	}{
+		{"group.min.session.timeout.ms", "", "group.max.session.timeout.ms", c.GroupMinSessionTimeout, c.GroupMinSessionTimeout, c.GroupMaxSessionTimeout},
+		{
+			"group.consumer.min.session.timeout.ms", "group.consumer.session.timeout.ms", "group.consumer.max.session.timeout.ms",
+			c.GroupConsumerMinSessionTimeout, c.GroupConsumerSessionTimeout, c.GroupConsumerMaxSessionTimeout,
+		},
+		{
+			"group.consumer.min.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms",
+			c.GroupConsumerMinHeartbeatInterval, c.GroupConsumerHeartbeatInterval, c.GroupConsumerMaxHeartbeatInterval,
+		},
+	} {
+		if b.min <= b.d && b.d <= b.max {
+			continue
+		}
+		err := fmt.Errorf("allowed are %d to %d, which are %s and %s", b.min.Milliseconds(), b.max.Milliseconds(), b.lo, b.hi)
+		if _, set := s.given[b.value]; !set && b.value == "" {
+			err = fmt.Errorf("%s %d is above %s %d", b.lo, b.min.Milliseconds(), b.hi, b.max.Milliseconds())
+		} else if !set {
+			err = fmt.Errorf("%s is %d, which is not within %d to %d", b.value, b.d.Milliseconds(), b.min.Milliseconds(), b.max.Milliseconds())
+		}
+		for _, name := range []string{b.value, b.lo, b.hi} {
+			if p, set := s.given[name]; set {
+				return &Error{p, err}
+			}
+		}
+	}
+	return nil
+}
+
 // finish is what several properties say together.
 func (s *server) finish() error {
 	c := s.config
+	if err := s.groupBounds(); err != nil {
+		return err
+	}
 	if s.retention.rank > 0 {
 		c.RetentionAge = s.retention.d
 	}
