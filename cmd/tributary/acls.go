@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,7 @@ type aclsOptions struct {
 }
 
 func (o *aclsOptions) register(fs *pflag.FlagSet, prefix string) {
-	outputVar(fs, &o.output, prefix)
+	outputKafkaVar(fs, &o.output, prefix, "kafka-acls.sh")
 	s := &o.spec
 	listVar(fs, &s.Topics, prefix+"topic", "name", nil, "topic; * is all (repeatable)")
 	listVar(fs, &s.Groups, prefix+"group", "name", nil, "consumer group; * is all (repeatable)")
@@ -66,6 +67,18 @@ func (o *aclsOptions) check() error { return o.kafka.check() }
 
 // print prints ACLs.
 func (o *aclsOptions) print(out io.Writer, acls []admin.ACL) error {
+	switch {
+	case o.output != "kafka":
+	case o.remove:
+		return nil
+	case o.find:
+		for _, p := range o.spec.Principals {
+			fmt.Fprintf(out, "ACLs for principal `%s`\n", p)
+		}
+		return admin.WriteACLsAsKafka(out, "Current", acls)
+	default:
+		return admin.WriteACLsAsKafka(out, "Adding", acls)
+	}
 	return table(out, o.output, "RESOURCE\tNAME\tPATTERN\tPRINCIPAL\tHOST\tOPERATION\tPERMISSION", func(row func(v any, cells ...any) error) error {
 		for _, a := range acls {
 			if err := row(a, a.Resource, a.Name, a.Pattern, a.Principal, a.Host, a.Operation, a.Permission); err != nil {
@@ -136,7 +149,7 @@ when there were none.`,
 			do = admin.ListACLs
 		}
 		acls, err := do(ctx, cl, &o.spec)
-		if err == nil && len(acls) == 0 {
+		if err == nil && len(acls) == 0 && o.output != "kafka" {
 			err = errors.New("there is no such ACL")
 		}
 		if err != nil {

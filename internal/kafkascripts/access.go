@@ -17,7 +17,7 @@ var acls = table(clusterOptions+`list add remove force topic= group= cluster=? t
 	if p.has("authorizer") || p.has("authorizer-properties") {
 		return Command{}, errors.New("--authorizer: ACLs are the broker's; give it, --bootstrap-server host:9092")
 	}
-	args, err := p.cluster([]string{"acls", what}, p.get("command-config"))
+	args, err := p.cluster([]string{"acls", what, "--output=kafka"}, p.get("command-config"))
 	if err != nil {
 		return Command{}, err
 	}

@@ -112,6 +112,31 @@ func WriteCredentialsAsKafka(w io.Writer, credentials []Credential) error {
 	return nil
 }
 
+// WriteACLsAsKafka writes ACLs, which are sorted, in the lines of kafka-acls.sh: those of each resource under a line that says
+// what is with them, Current or Adding.
+func WriteACLsAsKafka(w io.Writer, what string, acls []ACL) error {
+	enum := func(s string) string { return strings.ToUpper(strings.ReplaceAll(s, "-", "_")) }
+	var b strings.Builder
+	for i, a := range acls {
+		if before := acls[max(i-1, 0)]; i == 0 || a.Resource != before.Resource || a.Name != before.Name || a.Pattern != before.Pattern {
+			if i > 0 {
+				b.WriteByte('\n')
+			}
+			fmt.Fprintf(&b, "%s ACLs for resource `ResourcePattern(resourceType=%s, name=%s, patternType=%s)`:", what, enum(a.Resource), a.Name, enum(a.Pattern))
+			if what == "Adding" {
+				b.WriteByte(' ')
+			}
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "\t(principal=%s, host=%s, operation=%s, permissionType=%s)\n", a.Principal, a.Host, enum(a.Operation), enum(a.Permission))
+	}
+	if len(acls) > 0 {
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
 // javaDouble writes a number as Java's Double.toString does: with a fraction, and from 10^7 on or below 10^-3 with an exponent.
 func javaDouble(v float64) string {
 	if a := math.Abs(v); a == 0 || a >= 1e-3 && a < 1e7 {
