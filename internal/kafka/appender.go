@@ -167,15 +167,21 @@ func (a *Appender) wait(n int64) bool {
 	ok := p.queue.wait(p.ctx, n)
 	a.mu.Lock()
 	a.waits = false
-	if !ok && p.ctx.Err() == nil && p.queue.dropping.CompareAndSwap(false, true) {
-		p.log.Warn("queue is full: flow records are dropped and counted", "to", p.endpoint.String(), "queue_bytes", p.queue.limit)
+	if !ok && p.ctx.Err() == nil {
+		p.queue.dropping.Store(true)
+		if p.fullSpell.begins() {
+			p.log.Warn("queue is full: flow records are dropped and counted", "to", p.endpoint.String(), "queue_bytes", p.queue.limit)
+		}
 	}
 	return ok
 }
 
 // recovered ends dropping: there is room.
 func (p *Producer) recovered() {
-	if p.queue.dropping.Load() && p.queue.dropping.CompareAndSwap(true, false) {
+	if p.queue.dropping.Load() {
+		p.queue.dropping.Store(false)
+	}
+	if p.fullSpell.ends() {
 		p.log.Info("queue has room again", "to", p.endpoint.String())
 	}
 }

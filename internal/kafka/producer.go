@@ -94,6 +94,8 @@ type Producer struct {
 	spooled   atomic.Int64 // flows in it
 	found     atomic.Int64 // flows that were in it at the start
 
+	fullSpell, spoolSpell spell // of a full queue, and of a full spool, in the log
+
 	known   atomic.Int32 // number of partitions; 0: not known yet
 	metrics producerMetrics
 }

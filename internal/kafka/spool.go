@@ -155,14 +155,16 @@ func (p *Producer) lane(n int32) *lane {
 // store puts a batch into the spool. false: it has no room there, and was dropped.
 func (p *Producer) store(b *batch) bool {
 	if err := p.storeIn(b); err != nil {
-		if p.spoolFull.CompareAndSwap(false, true) {
+		p.spoolFull.Store(true)
+		if p.spoolSpell.begins() {
 			p.log.Warn("flow records cannot be spooled: they are dropped and counted", "to", p.endpoint.String(), "err", err)
 		}
 		p.cfg.Dropped(b.flows)
 		p.drop(b)
 		return false
 	}
-	if p.spoolFull.CompareAndSwap(true, false) {
+	p.spoolFull.Store(false)
+	if p.spoolSpell.ends() {
 		p.log.Info("flow records are spooled again", "to", p.endpoint.String())
 	}
 	p.spooled.Add(int64(b.flows))
