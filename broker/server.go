@@ -28,7 +28,7 @@ func (b *Broker) listen(cfg Listener) (*listener, error) {
 			return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
 		}
 	}
-	lc := net.ListenConfig{Control: unpaced}
+	lc := net.ListenConfig{Control: quiet.Unpaced}
 	if l.Listener, err = lc.Listen(context.Background(), "tcp", cfg.Address); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Address, err)
 	}

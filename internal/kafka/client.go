@@ -110,7 +110,7 @@ func (e Endpoint) clientOptions(a access, log *slog.Logger) ([]kgo.Opt, error) {
 // dialer returns how to reach a broker.
 func (e Endpoint) dialer(dial DialFunc) (DialFunc, error) {
 	if dial == nil {
-		d := net.Dialer{Timeout: e.Properties.duration("socket.connection.setup.timeout.ms", 10*time.Second)}
+		d := net.Dialer{Timeout: e.Properties.duration("socket.connection.setup.timeout.ms", 10*time.Second), Control: quiet.Unpaced}
 		dial = d.DialContext
 	}
 	open := dial

@@ -1,4 +1,4 @@
-package broker
+package quiet
 
 import (
 	"context"
@@ -14,7 +14,7 @@ func TestUnpaced(t *testing.T) {
 		t.Helper()
 		var lc net.ListenConfig
 		if control {
-			lc.Control = unpaced
+			lc.Control = Unpaced
 		}
 		l, err := lc.Listen(context.Background(), "tcp", address)
 		if err != nil {
