@@ -356,7 +356,7 @@ type brokerResult struct {
 	records          int64
 	bytes            float64 // of their values
 	produce, consume usage
-	floor            usage         // of a bare server of the same files
+	floor, unpaced   usage         // of a bare server of the same files
 	took             time.Duration // of producing
 }
 
@@ -511,7 +511,10 @@ func (b *bench) produceAndConsume(ctx context.Context, k *brokerProcess, libs st
 		return res, err
 	}
 	if floor {
-		if res.floor, err = b.sendFiles(ctx, files); err != nil {
+		if res.floor, err = b.sendFiles(ctx, files, false); err != nil {
+			return res, err
+		}
+		if res.unpaced, err = b.sendFiles(ctx, files, true); err != nil {
 			return res, err
 		}
 	}
@@ -605,13 +608,16 @@ func (b *bench) reportBroker(s shape, peers []*brokerProcess, results [][]broker
 			consume[i] = append(consume[i], r.consume.cpu.Seconds()/r.bytes*1e9)
 		}
 	}
-	var floors []float64
+	var floors, unpaced []float64
 	last := len(peers) - 1
 	apache := !peers[last].own()
 	for i, k := range peers {
 		var floor []float64
 		for _, r := range results[i] {
 			floor = append(floor, r.floor.cpu.Seconds()/r.bytes*1e9)
+			if k.own() {
+				unpaced = append(unpaced, r.unpaced.cpu.Seconds()/r.bytes*1e9)
+			}
 		}
 		if k.own() {
 			b.bars = append(b.bars, bar{s.name + ", " + k.name + ": consumed, CPU time by that of a bare sendfile loop", over(consume[i], floor).median, consumeRatio, true})
@@ -630,6 +636,7 @@ func (b *bench) reportBroker(s shape, peers []*brokerProcess, results [][]broker
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%.0f\t%s\t%s\n", k.name, spreadOf(produce[i]), spreadOf(consume[i]), spreadOf(peak).max, more, read)
 	}
 	fmt.Fprintf(t, "  writing a file; sendfile\t%s\t%s\n", bare, spreadOf(floors))
+	fmt.Fprintf(t, "  sendfile, not paced\t\t%s\n", spreadOf(unpaced))
 	t.Flush()
 }
 

@@ -16,6 +16,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tributary-net/tributary/internal/quiet"
 )
 
 // sendfileCommand makes this program a server that sends files and knows nothing of
@@ -29,11 +31,13 @@ const sendfileCommand = "sendfile-only"
 type floorFiles struct {
 	Address string
 	Files   []string
+	Unpaced bool // as a broker on loopback sends
 }
 
 // sendFiles has a bare server send files to a reader that asks and reads as a consumer
-// does, and returns what that cost the server.
-func (b *bench) sendFiles(ctx context.Context, pattern string) (usage, error) {
+// does, and returns what that cost the server. TCP sends as the system has it or, unpaced, as it does
+// for a broker that listens on loopback.
+func (b *bench) sendFiles(ctx context.Context, pattern string, unpaced bool) (usage, error) {
 	files, err := filepath.Glob(pattern)
 	if err != nil {
 		return usage{}, err
@@ -50,7 +54,7 @@ func (b *bench) sendFiles(ctx context.Context, pattern string) (usage, error) {
 	if err != nil {
 		return usage{}, err
 	}
-	arg, err := json.Marshal(floorFiles{address(port), files})
+	arg, err := json.Marshal(floorFiles{address(port), files, unpaced})
 	if err != nil {
 		return usage{}, err
 	}
@@ -101,7 +105,11 @@ func serveFiles(arg string) error {
 	if err := json.Unmarshal([]byte(arg), &wanted); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp4", wanted.Address)
+	var lc net.ListenConfig
+	if wanted.Unpaced {
+		lc.Control = quiet.Unpaced
+	}
+	l, err := lc.Listen(context.Background(), "tcp4", wanted.Address)
 	if err != nil {
 		return err
 	}
