@@ -32,6 +32,17 @@ type Template struct {
 	// occurrences says of each field how many times its element has come up to
 	// there; nil when no element comes twice.
 	occurrences []uint16
+
+	// With fields of variable length: where each field is, and how many octets of fixed
+	// length stand before each of those of variable length, and behind the last.
+	places []place
+	runs   []int32
+}
+
+// place is where a field of a record begins.
+type place struct {
+	after int32 // how many fields of variable length stand before it
+	off   int32 // octets behind the last of these
 }
 
 // Equal reports whether two templates describe the same records.
@@ -44,6 +55,7 @@ func (t *Template) Clone() *Template {
 	c := *t
 	c.Fields = slices.Clone(t.Fields)
 	c.occurrences = slices.Clone(t.occurrences)
+	c.places, c.runs = slices.Clone(t.places), slices.Clone(t.runs)
 	return &c
 }
 
@@ -51,9 +63,10 @@ func (t *Template) Clone() *Template {
 // (RFC 7011, 8.1). With the id of a template set it withdraws all of its kind.
 func (t *Template) Withdrawal() bool { return len(t.Fields) == 0 }
 
-// Measure computes from the fields what follows from them: MinLength, Variable.
+// Measure computes from the fields what follows from them: MinLength, Variable, and where
+// each field is.
 func (t *Template) Measure() {
-	t.MinLength, t.Variable, t.occurrences = 0, false, nil
+	t.MinLength, t.Variable, t.occurrences, t.places, t.runs = 0, false, nil, nil, nil
 	for _, f := range t.Fields {
 		if f.Length == VariableLength {
 			t.Variable = true
@@ -63,6 +76,25 @@ func (t *Template) Measure() {
 		}
 	}
 	t.countOccurrences()
+	if t.Variable {
+		t.place()
+	}
+}
+
+// place fills places and runs.
+func (t *Template) place() {
+	t.places = make([]place, len(t.Fields))
+	at := place{}
+	for i, f := range t.Fields {
+		t.places[i] = at
+		if f.Length == VariableLength {
+			t.runs = append(t.runs, at.off)
+			at = place{after: at.after + 1}
+		} else {
+			at.off += int32(f.Length)
+		}
+	}
+	t.runs = append(t.runs, at.off)
 }
 
 // countOccurrences fills occurrences if an element comes twice.
@@ -163,17 +195,20 @@ type Records struct {
 	t    *Template
 	rest []byte
 	err  error
-	ends []uint16 // end of each field in the record, for templates of variable length
+	ends []int // of the fields of variable length in the record
 }
 
-// Reset starts over with the records of a set that t describes.
+// Reset starts over with the records of a set that t describes, which has been measured.
 func (r *Records) Reset(t *Template, body []byte) {
 	r.t, r.rest, r.err = t, body, nil
-	if t.MinLength == 0 && len(body) > 0 {
+	switch {
+	case t.Variable && len(t.places) != len(t.Fields):
+		r.err = fmt.Errorf("template %d has not been measured: %w", t.ID, ErrTemplate)
+	case t.MinLength == 0 && len(body) > 0:
 		r.err = fmt.Errorf("set of template %d, whose records have no octets: %w", t.ID, ErrTemplate)
 	}
-	if t.Variable && cap(r.ends) < len(t.Fields) {
-		r.ends = make([]uint16, len(t.Fields))
+	if t.Variable && cap(r.ends) < len(t.runs) {
+		r.ends = make([]int, len(t.runs))
 	}
 	r.ends = r.ends[:cap(r.ends)]
 }
@@ -196,32 +231,31 @@ func (r *Records) Next() []byte {
 	return rec
 }
 
-// measure finds the ends of all fields of the record at the start of rest, and
-// returns its length, 0 when it is not whole.
+// measure finds the ends of the fields of variable length of the record at the start of
+// rest, and returns the record's length, 0 when it is not whole.
 func (r *Records) measure() int {
-	at := 0
-	for i := range r.t.Fields {
-		n := int(r.t.Fields[i].Length)
-		if n == VariableLength {
-			// RFC 7011, 7: one octet, or 255 and two.
-			if at >= len(r.rest) {
-				return r.cut()
-			}
-			n = int(r.rest[at])
-			at++
-			if n == 255 {
-				if at+2 > len(r.rest) {
-					return r.cut()
-				}
-				n = int(binary.BigEndian.Uint16(r.rest[at:]))
-				at += 2
-			}
-		}
-		at += n
-		if at > len(r.rest) {
+	at, last := 0, len(r.t.runs)-1
+	for i, run := range r.t.runs[:last] {
+		// RFC 7011, 7: one octet, or 255 and two.
+		at += int(run)
+		if at >= len(r.rest) {
 			return r.cut()
 		}
-		r.ends[i] = uint16(at)
+		n := int(r.rest[at])
+		at++
+		if n == 255 {
+			if at+2 > len(r.rest) {
+				return r.cut()
+			}
+			n = int(binary.BigEndian.Uint16(r.rest[at:]))
+			at += 2
+		}
+		at += n
+		r.ends[i] = at
+	}
+	at += int(r.t.runs[last])
+	if at > len(r.rest) {
+		return r.cut()
 	}
 	return at
 }
@@ -236,18 +270,18 @@ func (r *Records) cut() int {
 
 // Value returns field i of a record of variable length that Next returned last.
 func (r *Records) Value(rec []byte, i int) []byte {
-	end := int(r.ends[i])
-	if n := r.t.Fields[i].Length; n != VariableLength {
-		return rec[end-int(n) : end]
+	p := r.t.places[i]
+	start := int(p.off)
+	if p.after > 0 {
+		start += r.ends[p.after-1]
 	}
-	start := 0
-	if i > 0 {
-		start = int(r.ends[i-1])
+	if n := r.t.Fields[i].Length; n != VariableLength {
+		return rec[start : start+int(n)]
 	}
 	if rec[start] == 255 {
-		return rec[start+3 : end]
+		start += 2
 	}
-	return rec[start+1 : end]
+	return rec[start+1 : r.ends[p.after]]
 }
 
 // Err returns what was wrong with the set, once Next has returned nil.
