@@ -173,6 +173,9 @@ shows all groups. --output json prints an object for each group with all there i
 				}
 			}
 		}
+		if o.output == "kafka" && o.members {
+			return o.membersAsKafka(ctx, out, cl, args)
+		}
 		head := "GROUP\tTOPIC\tPARTITION\tCURRENT-OFFSET\tLOG-END-OFFSET\tLAG\tCONSUMER-ID\tHOST\tCLIENT-ID"
 		switch {
 		case o.members:
@@ -196,6 +199,37 @@ shows all groups. --output json prints an object for each group with all there i
 				return o.rows(d, row)
 			})
 		})
+	})
+}
+
+// membersAsKafka prints the members of groups as Kafka's script does: instance ids only where there are static members.
+func (o *groupsDescribeOptions) membersAsKafka(ctx context.Context, out io.Writer, cl *kgo.Client, groups []string) error {
+	var all []*admin.GroupDescription
+	static := false
+	err := each(groups, func(group string) error {
+		d, err := admin.DescribeGroup(ctx, cl, group)
+		if err == nil {
+			all = append(all, d)
+			static = static || slices.ContainsFunc(d.Members, func(m admin.Member) bool { return m.Instance != "" })
+		}
+		return err
+	})
+	head := "GROUP\tCONSUMER-ID\tHOST\tCLIENT-ID\t#PARTITIONS"
+	if static {
+		head = "GROUP\tCONSUMER-ID\tGROUP-INSTANCE-ID\tHOST\tCLIENT-ID\t#PARTITIONS"
+	}
+	return table(out, o.output, head, func(row func(v any, cells ...any) error) error {
+		errs := []error{err}
+		for _, d := range all {
+			for _, m := range d.Members {
+				cells := []any{d.Group, m.Member, m.Instance, m.Host, m.ClientID, m.Partitions()}
+				if !static {
+					cells = slices.Delete(cells, 2, 3)
+				}
+				errs = append(errs, row(nil, cells...))
+			}
+		}
+		return errors.Join(errs...)
 	})
 }
 

@@ -39,7 +39,10 @@ var consumerGroups = table(clusterOptions+`list describe delete delete-offsets r
 		}
 		return Command{Args: args}, nil
 	case "describe":
-		args = p.turn(append(args, "--output=kafka"), "offsets", "offsets")
+		if !p.has("members") || !p.has("verbose") {
+			args = append(args, "--output=kafka")
+		}
+		args = p.turn(args, "offsets", "offsets")
 		args = p.turn(args, "members", "members")
 		args = p.turn(args, "state", "state")
 	case "delete":

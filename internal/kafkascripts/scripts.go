@@ -26,7 +26,7 @@ var scripts = map[string]script{
 	"zookeeper-server-stop.sh":     table("", func(*parsed) (Command, error) { return noZooKeeper("stopped") }),
 	"kafka-broker-api-versions.sh": table(clusterOptions, clusterCommand("api-versions")),
 	"kafka-log-dirs.sh":            table(clusterOptions+"describe broker-list= topic-list=", logDirs),
-	"kafka-cluster.sh":             table(clusterOptions+"config=", clusterTool),
+	"kafka-cluster.sh":             table(clusterOptions+"config= b= C= c=", clusterTool),
 }
 
 func noZooKeeper(what string) (Command, error) {
@@ -81,7 +81,16 @@ func clusterTool(p *parsed) (Command, error) {
 		return Command{}, errors.New("give cluster-id; unregister and list-endpoints are not there")
 	}
 	p.rest = nil
-	args, err := p.cluster([]string{"cluster", "id", "--output=kafka"}, p.get("config"))
+	for short, long := range map[string]string{"b": "bootstrap-server", "C": "bootstrap-controller", "c": "command-config"} {
+		if p.has(short) {
+			p.values[long] = p.values[short]
+		}
+	}
+	config := p.get("command-config")
+	if config == "" {
+		config = p.get("config")
+	}
+	args, err := p.cluster([]string{"cluster", "id", "--output=kafka"}, config)
 	return Command{Args: args}, err
 }
 
