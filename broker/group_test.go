@@ -501,6 +501,23 @@ func TestGroupMemoryOfReturning(t *testing.T) {
 	if r := m.joined(5); r.ErrorCode != 81 {
 		t.Errorf("another: error %d", r.ErrorCode)
 	}
+
+	cfg = testConfig(t)
+	cfg.MaxGroupBytes = 300 << 10
+	b = open(t, cfg)
+	c := mixedGroup{t: t, b: b, cl: client(t, b), group: "mixed"}
+	c.beat("next", 0, 0)
+	md := kmsg.NewConsumerMemberMetadata()
+	md.Version, md.Topics, md.UserData = 1, []string{"flows"}, []byte(large)
+	for i, want := range []int16{0, 0, 0, 81} {
+		req := c.joinRequest("")
+		if req.Protocols[0].Metadata = md.AppendTo(nil); want == 0 {
+			req.InstanceID = &instance
+		}
+		if resp, err := req.RequestWith(deadline(t), c.cl); err != nil || resp.ErrorCode != want {
+			t.Errorf("join %d of a group of the other kind: %+v, %v; want error %d", i, resp, err, want)
+		}
+	}
 }
 
 // TestGroupMemory fills the memory for groups: what does not fit is refused, what goes makes room.
