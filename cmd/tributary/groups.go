@@ -39,13 +39,18 @@ type groupsListOptions struct {
 	states []string
 	types  []string
 	show   []string
+
+	protocols []string
+	consumers bool
 }
 
 func (o *groupsListOptions) register(fs *pflag.FlagSet, prefix string) {
 	outputKafkaVar(fs, &o.output, prefix, "kafka-consumer-groups.sh")
 	listVar(fs, &o.states, prefix+"state", "state", oneOf(groupStates...), "only groups in this state (repeatable): "+strings.Join(groupStates, ", "))
 	listVar(fs, &o.types, prefix+"type", "type", oneOf("classic", "consumer", "share", "streams"), "only groups of this type (repeatable): classic, consumer, share, streams")
-	listVar(fs, &o.show, prefix+"show", "what", oneOf("type", "state"), "with --output kafka show this column too (repeatable): type, state")
+	listVar(fs, &o.protocols, prefix+"protocol", "protocol", nil, "only groups of this protocol (repeatable): consumer, connect")
+	boolVar(fs, &o.consumers, prefix+"consumers", "only groups of consumers, of whatever type, those with nothing but offsets among them")
+	listVar(fs, &o.show, prefix+"show", "what", oneOf("type", "state", "protocol"), "with --output kafka show this column too (repeatable): type, state; protocol: all that kafka-groups.sh shows")
 }
 
 func (o *groupsListOptions) check() error { return o.kafka.check() }
@@ -79,7 +84,7 @@ func newGroupsList(k *kafkaOptions) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		groups = slices.DeleteFunc(groups, func(g admin.Group) bool { return !re.MatchString(g.Group) })
+		groups = slices.DeleteFunc(groups, func(g admin.Group) bool { return !re.MatchString(g.Group) || !o.wants(g) })
 		if o.output == "kafka" {
 			return o.asKafka(out, groups)
 		}
@@ -94,8 +99,19 @@ func newGroupsList(k *kafkaOptions) *cobra.Command {
 	})
 }
 
+// wants reports whether a group is of the protocols asked for.
+func (o *groupsListOptions) wants(g admin.Group) bool {
+	if len(o.protocols) > 0 && !slices.Contains(o.protocols, g.ProtocolType) {
+		return false
+	}
+	return !o.consumers || g.Type == "consumer" || g.ProtocolType == "consumer" || g.ProtocolType == ""
+}
+
 // asKafka prints groups as Kafka's script does: names alone, or a table with what else is to be shown.
 func (o *groupsListOptions) asKafka(out io.Writer, groups []admin.Group) error {
+	if slices.Contains(o.show, "protocol") {
+		return admin.WriteGroupsAsKafka(out, groups)
+	}
 	if len(o.show) == 0 {
 		for _, g := range groups {
 			fmt.Fprintln(out, g.Group)
@@ -113,7 +129,7 @@ func (o *groupsListOptions) asKafka(out io.Writer, groups []admin.Group) error {
 		return each(groups, func(g admin.Group) error {
 			cells := []any{g.Group}
 			if slices.Contains(o.show, "type") {
-				cells = append(cells, strings.ToUpper(g.Type[:min(1, len(g.Type))])+g.Type[min(1, len(g.Type)):])
+				cells = append(cells, g.TypeAsKafka())
 			}
 			if slices.Contains(o.show, "state") {
 				cells = append(cells, g.State)

@@ -98,6 +98,7 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 	add("kafka", newCluster())
 	add("kafka", newBench())
 	add("kafka", newGroups())
+	add("kafka", newTransactions())
 	add("kafka", newConfigs())
 	add("kafka", newACLs())
 	add("kafka", newQuotas())

@@ -68,6 +68,32 @@ var consumerGroups = table(clusterOptions+`list describe delete delete-offsets r
 	return c, nil
 })
 
+var groups = table(clusterOptions+"list consumer share streams group-type= protocol=", func(p *parsed) (Command, error) {
+	if !p.has("list") {
+		return Command{}, errors.New("--list is what it can do")
+	}
+	kinds := 0
+	for _, kind := range []string{"consumer", "share", "streams"} {
+		if p.has(kind) {
+			kinds++
+		}
+	}
+	if kinds > 1 || kinds == 1 && (p.has("group-type") || p.has("protocol")) {
+		return Command{}, errors.New("--consumer, --share, --streams and --group-type with --protocol exclude each other")
+	}
+	args, err := p.cluster([]string{"groups", "list", "--output=kafka", "--show=protocol"}, p.get("command-config"))
+	if err != nil {
+		return Command{}, err
+	}
+	args = p.turn(args, "consumers", "consumer")
+	args = p.turn(args, "type=share", "share")
+	args = p.turn(args, "type=streams", "streams")
+	if t := p.get("group-type"); t != "" {
+		args = append(args, "--type="+strings.ToLower(t))
+	}
+	return Command{Args: p.pass(args, "protocol", "protocol")}, nil
+})
+
 // groupState writes the state of a group as it is spelt; Kafka's script takes any case.
 func groupState(s string) string {
 	for _, known := range []string{"Empty", "Stable", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Dead"} {

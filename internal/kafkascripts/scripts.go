@@ -15,6 +15,8 @@ var scripts = map[string]script{
 	"kafka-console-producer.sh":    consoleProducer,
 	"kafka-console-consumer.sh":    consoleConsumer,
 	"kafka-consumer-groups.sh":     consumerGroups,
+	"kafka-groups.sh":              groups,
+	"kafka-transactions.sh":        transactions,
 	"kafka-get-offsets.sh":         getOffsets,
 	"kafka-producer-perf-test.sh":  producerPerf,
 	"kafka-consumer-perf-test.sh":  consumerPerf,

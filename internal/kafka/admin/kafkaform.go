@@ -154,6 +154,46 @@ func javaDouble(v float64) string {
 	return digits + "E" + strconv.Itoa(n)
 }
 
+// WriteTableAsKafka writes the lines of kafka-transactions.sh, the head among them: each column as wide as its widest cell, a tab
+// behind each.
+func WriteTableAsKafka(w io.Writer, lines [][]string) error {
+	width := map[int]int{}
+	for _, line := range lines {
+		for i, cell := range line {
+			width[i] = max(width[i], len(cell))
+		}
+	}
+	var b strings.Builder
+	for _, line := range lines {
+		for i, cell := range line {
+			fmt.Fprintf(&b, "%-*s\t", width[i], cell)
+		}
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// WriteGroupsAsKafka writes groups in the lines of kafka-groups.sh --list: all columns as wide as the widest cell.
+func WriteGroupsAsKafka(w io.Writer, groups []Group) error {
+	width := 20
+	for _, g := range groups {
+		width = max(width, len(g.Group), len(g.ProtocolType))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-*s %-*s %-*s\n", width, "GROUP", width, "TYPE", width, "PROTOCOL")
+	for _, g := range groups {
+		fmt.Fprintf(&b, "%-*s %-*s %-*s \n", width, g.Group, width, g.TypeAsKafka(), width, g.ProtocolType)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// TypeAsKafka is the type as Kafka's tools write it: with a capital letter.
+func (g *Group) TypeAsKafka() string {
+	return strings.ToUpper(g.Type[:min(1, len(g.Type))]) + g.Type[min(1, len(g.Type)):]
+}
+
 // kafkaSources has the sources that Kafka's tools call otherwise than its protocol does.
 var kafkaSources = strings.NewReplacer("GROUP_CONFIG", "DYNAMIC_GROUP_CONFIG", "CLIENT_METRICS_CONFIG", "DYNAMIC_CLIENT_METRICS_CONFIG")
 
