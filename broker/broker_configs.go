@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,9 +22,9 @@ type brokerConfig struct {
 var brokerConfigs = []brokerConfig{
 	{
 		configKey{
-			name: "log.retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(-1, maxInt64),
+			name: "log.retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(math.MinInt64, maxInt64),
 			standard: func(c *Config) string { return strconv.FormatInt(max(c.RetentionBytes, -1), 10) },
-			doc:      "bytes each partition keeps where its topic does not say; -1 is no limit.",
+			doc:      "bytes each partition keeps where its topic does not say; below 0 is no limit.",
 		},
 		func(c *Config, v string) {
 			if c.RetentionBytes = number(v); c.RetentionBytes == 0 {

@@ -48,8 +48,12 @@ func oneOf(words ...string) func(string) error {
 	}
 }
 
+// listOf allows a list of these words, which may be empty.
 func listOf(words ...string) func(string) error {
 	return func(s string) error {
+		if s == "" {
+			return nil
+		}
 		for w := range strings.SplitSeq(s, ",") {
 			if !slices.Contains(words, strings.TrimSpace(w)) {
 				return fmt.Errorf("want a list of %s", strings.Join(words, ", "))
@@ -59,14 +63,28 @@ func listOf(words ...string) func(string) error {
 	}
 }
 
+// replicas allows a list of replicas, each as partition:broker, or * for all of them.
+func replicas(s string) error {
+	if s == "" || s == "*" {
+		return nil
+	}
+	number := func(s string) bool {
+		return s != "" && strings.Trim(s, "0123456789") == ""
+	}
+	for w := range strings.SplitSeq(s, ",") {
+		if partition, broker, ok := strings.Cut(strings.TrimSpace(w), ":"); !ok || !number(partition) || !number(broker) {
+			return fmt.Errorf("want * or a list such as 0:1,1:2, of partition:broker")
+		}
+	}
+	return nil
+}
+
 func ratio(s string) error {
 	if f, err := strconv.ParseFloat(s, 64); err != nil || !(f >= 0 && f <= 1) {
 		return fmt.Errorf("want a number within 0 to 1")
 	}
 	return nil
 }
-
-func anything(string) error { return nil }
 
 // number reads a checked value.
 func number(s string) int64 {
@@ -108,7 +126,7 @@ var topicConfigs = []configKey{
 			lc.Compact = strings.Contains(v, "compact")
 			lc.CompactDelete = lc.Compact && strings.Contains(v, "delete")
 		},
-		doc: "delete old segments, keep the last record of every key (compact), or both. A topic that is only compacted is exempt from retention by time and size.",
+		doc: "delete old segments, keep the last record of every key (compact), or both. A topic that is only compacted is exempt from retention by time and size, one with an empty list too: it keeps everything.",
 	},
 	{name: "compression.type", broker: "compression.type", typ: kmsg.ConfigTypeString, check: oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), standard: fixed("producer"), doc: "kept as set; batches stay as the producer compressed them."},
 	{
@@ -119,13 +137,13 @@ var topicConfigs = []configKey{
 	{name: "file.delete.delay.ms", broker: "log.segment.delete.delay.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: func(c *Config) string { return millisText(max(c.FileDeleteDelay, 0)) }, doc: "kept as set; the broker's own setting is in force."},
 	{name: "flush.messages", broker: "log.flush.interval.messages", typ: kmsg.ConfigTypeLong, check: integer(1, maxInt64), standard: fixed(maxLong), doc: "kept as set; the broker's durability decides about flushes."},
 	{name: "flush.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set; the broker's durability decides about flushes."},
-	{name: "follower.replication.throttled.replicas", typ: kmsg.ConfigTypeList, check: anything, standard: fixed(""), doc: "kept as set; there are no followers."},
+	{name: "follower.replication.throttled.replicas", typ: kmsg.ConfigTypeList, check: replicas, standard: fixed(""), doc: "kept as set; there are no followers."},
 	{
 		name: "index.interval.bytes", broker: "log.index.interval.bytes", typ: kmsg.ConfigTypeInt, check: integer(0, maxInt32), standard: fixed("4096"),
 		apply: func(lc *commitlog.LogConfig, v string) { lc.IndexIntervalBytes = int(max(number(v), 1)) },
 		doc:   "bytes of log between two index entries.",
 	},
-	{name: "leader.replication.throttled.replicas", typ: kmsg.ConfigTypeList, check: anything, standard: fixed(""), doc: "kept as set; there are no followers."},
+	{name: "leader.replication.throttled.replicas", typ: kmsg.ConfigTypeList, check: replicas, standard: fixed(""), doc: "kept as set; there are no followers."},
 	{name: "local.retention.bytes", broker: "log.local.retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(-2, maxInt64), standard: fixed("-2"), doc: "kept as set; there is no remote storage."},
 	{name: "local.retention.ms", broker: "log.local.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(-2, maxInt64), standard: fixed("-2"), doc: "kept as set; there is no remote storage."},
 	{
@@ -170,13 +188,13 @@ var topicConfigs = []configKey{
 	{name: "preallocate", broker: "log.preallocate", typ: kmsg.ConfigTypeBoolean, check: oneOf("true", "false"), standard: fixed("false"), doc: "kept as set; segments grow as they are written."},
 	{name: "remote.storage.enable", typ: kmsg.ConfigTypeBoolean, check: oneOf("false"), standard: fixed("false"), doc: "there is no remote storage."},
 	{
-		name: "retention.bytes", broker: "log.retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(-1, maxInt64), standard: func(c *Config) string { return strconv.FormatInt(max(c.RetentionBytes, -1), 10) },
+		name: "retention.bytes", broker: "log.retention.bytes", typ: kmsg.ConfigTypeLong, check: integer(math.MinInt64, maxInt64), standard: func(c *Config) string { return strconv.FormatInt(max(c.RetentionBytes, -1), 10) },
 		apply: func(lc *commitlog.LogConfig, v string) {
 			if lc.RetentionBytes = number(v); lc.RetentionBytes == 0 {
 				lc.RetentionBytes = 1
 			}
 		},
-		doc: "bytes each partition keeps; -1 is no limit.",
+		doc: "bytes each partition keeps; below 0 is no limit.",
 	},
 	{
 		name: "retention.ms", broker: "log.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(-1, maxInt64), standard: func(c *Config) string { return millisText(c.RetentionAge) },
@@ -229,6 +247,9 @@ func effectiveConfig(c *Config, name string, configs map[string]string) commitlo
 		if key := topicConfig(k); key != nil && key.apply != nil && key.check(v) == nil {
 			key.apply(&lc, v)
 		}
+	}
+	if policy, set := configs["cleanup.policy"]; set && policy == "" {
+		lc.RetentionAge, lc.RetentionBytes = -1, -1
 	}
 	if isInternal(name) {
 		lc.Compact = true

@@ -73,7 +73,7 @@ var serverList = slices.Concat(
 			if s.config.RetentionBytes = n; n == 0 {
 				s.config.RetentionBytes = 1
 			}
-		}, -1, math.MaxInt64)),
+		}, math.MinInt64, math.MaxInt64)),
 		honoured("log.retention.check.interval.ms", "", span(func(s *server, d time.Duration) { s.config.RetentionCheckInterval = d }, time.Millisecond, 1)),
 		honoured("log.roll.ms", "", span(func(s *server, d time.Duration) { s.roll.set(d, 2) }, time.Millisecond, 1)),
 		honoured("log.roll.hours", "", span(func(s *server, d time.Duration) { s.roll.set(d, 1) }, time.Hour, 1)),
