@@ -28,6 +28,7 @@ const (
 	noLogin    = "the broker logs in nowhere"
 	noClass    = "Java's classes cannot be run"
 	own        = "decided by the broker itself"
+	atOnce     = "partitions are assigned anew as soon as something changes; Apache Kafka waits a second"
 	durable    = "`--durability` decides about flushes: by default every acknowledged record is on the disk"
 	oneReplica = "there is one replica of everything"
 	onTopic    = "set it on topics"
@@ -105,11 +106,11 @@ var serverList = slices.Concat(
 		honoured("max.connections", "4096 where it is not set", number(func(s *server, n int64) { s.config.MaxConnections = int(n) }, 1, math.MaxInt32)),
 		honoured("max.connections.per.ip", "", number(func(s *server, n int64) { s.config.MaxConnectionsPerIP = int(n) }, 1, math.MaxInt32)),
 
-		honoured("group.initial.rebalance.delay.ms", "0 where it is not set", span(func(s *server, d time.Duration) { s.config.GroupInitialRebalanceDelay = d }, time.Millisecond, 0)),
-		honoured("group.min.session.timeout.ms", "100 where it is not set", span(func(s *server, d time.Duration) { s.config.GroupMinSessionTimeout = d }, time.Millisecond, 1)),
+		honoured("group.initial.rebalance.delay.ms", "0 where it is not set, 3000 with Apache Kafka: the first member of a group need not wait for others", span(func(s *server, d time.Duration) { s.config.GroupInitialRebalanceDelay = d }, time.Millisecond, 0)),
+		honoured("group.min.session.timeout.ms", "100 where it is not set, 6000 with Apache Kafka: a client on the same machine may want to be missed sooner; who keeps to Kafka's bound notices nothing", span(func(s *server, d time.Duration) { s.config.GroupMinSessionTimeout = d }, time.Millisecond, 1)),
 		honoured("group.max.session.timeout.ms", "", span(func(s *server, d time.Duration) { s.config.GroupMaxSessionTimeout = d }, time.Millisecond, 1)),
-		honoured("group.max.size", "5000 where it is not set", number(func(s *server, n int64) { s.config.GroupMaxSize = int(n) }, 1, math.MaxInt32)),
-		honoured("group.consumer.max.size", "5000 where it is not set", number(func(s *server, n int64) { s.config.GroupConsumerMaxSize = int(n) }, 1, math.MaxInt32)),
+		honoured("group.max.size", "5000 where it is not set, no limit with Apache Kafka: what clients make the broker remember is bounded", number(func(s *server, n int64) { s.config.GroupMaxSize = int(n) }, 1, math.MaxInt32)),
+		honoured("group.consumer.max.size", "the same", number(func(s *server, n int64) { s.config.GroupConsumerMaxSize = int(n) }, 1, math.MaxInt32)),
 		honoured("group.consumer.session.timeout.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerSessionTimeout = d }, time.Millisecond, 2)),
 		honoured("group.consumer.min.session.timeout.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerMinSessionTimeout = d }, time.Millisecond, 2)),
 		honoured("group.consumer.max.session.timeout.ms", "", span(func(s *server, d time.Duration) { s.config.GroupConsumerMaxSessionTimeout = d }, time.Millisecond, 2)),
@@ -228,11 +229,11 @@ var serverList = slices.Concat(
 		"metrics.recording.level", "metrics.sample.window.ms", "auto.include.jmx.reporter", "telemetry.max.bytes"),
 	idle(noTokens, "delegation.token.expiry.check.interval.ms", "delegation.token.expiry.time.ms", "delegation.token.max.lifetime.ms",
 		"delegation.token.secret.key", "delegation.token.master.key"),
+	idle(atOnce, "group.consumer.assignment.interval.ms", "group.consumer.max.assignment.interval.ms", "group.consumer.min.assignment.interval.ms"),
 	idle(own, "add.partitions.to.txn.retry.backoff.max.ms", "add.partitions.to.txn.retry.backoff.ms", "compression.gzip.level",
 		"compression.lz4.level", "compression.zstd.level", "connection.failed.authentication.delay.ms",
 		"delete.records.purgatory.purge.interval.requests", "fetch.purgatory.purge.interval.requests",
-		"group.consumer.assignment.interval.ms", "group.consumer.assignors", "group.consumer.max.assignment.interval.ms",
-		"group.consumer.min.assignment.interval.ms", "group.consumer.regex.refresh.interval.ms", "group.coordinator.rebalance.protocols",
+		"group.consumer.assignors", "group.consumer.regex.refresh.interval.ms", "group.coordinator.rebalance.protocols",
 		"log.index.interval.bytes", "log.index.size.max.bytes", "log.initial.task.delay.ms", "log.message.timestamp.after.max.ms",
 		"log.message.timestamp.before.max.ms", "log.preallocate", "log.roll.jitter.hours", "log.roll.jitter.ms",
 		"max.request.partition.size.limit", "offset.metadata.max.bytes",
