@@ -93,7 +93,7 @@ func (m *thousand) answered() {
 }
 
 // A thousand partitions, connections and fetches that wait take little memory, and the fetches no CPU time: there is a second in
-// which the broker uses none to speak of.
+// which the broker uses none to speak of. Looking ten times a second each, they used 60 ms and more in every one.
 func TestThousand(t *testing.T) {
 	m := startThousand(t, func(c *child) {
 		eventually(t, "a second without work", func() bool {
