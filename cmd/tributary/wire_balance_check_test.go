@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tributary-net/tributary/flow"
@@ -174,66 +172,30 @@ func (d *balanceDomain) compare(t *testing.T, m samples, r domainRow) {
 	}
 }
 
-// read reads a topic, with a client that knows nothing of the one that wrote it. Each
-// copy of a datagram may be there once, and in each partition those of a domain are in
-// the order in which they were sent.
+// read reads a topic. Each copy of a datagram may be there once, and in each partition
+// those of a domain are in the order in which they were sent.
 func (b *balance) read(topic int) {
 	t := b.t
-	cl, err := kgo.NewClient(kgo.SeedBrokers(b.brokerAddr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
-	defer cancel()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, b.topics[topic])
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, end := map[int32]kgo.Offset{}, map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			at[o.Partition], end[o.Partition] = kgo.NewOffset().AtStart(), o.Offset
-		}
-	})
-	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{b.topics[topic]: at})
 	type lane struct {
 		partition int32
 		domain    *balanceDomain
 	}
 	last := map[lane]uint64{}
-	for r := new(flow.Record); len(end) > 0; {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatal(err)
+	eachFlow(t, b.brokerAddr, b.topics[topic], func(kr *kgo.Record, r *flow.Record) {
+		g, s, bit := b.find(r)
+		if s.came[topic]&bit != 0 {
+			t.Errorf("%s: partition %d, offset %d: %v again", b.topics[topic], kr.Partition, kr.Offset, g)
 		}
-		fetches.EachRecord(func(kr *kgo.Record) {
-			if _, err := flow.DecodeAny(kr.Value, r, func(r *flow.Record) error {
-				g, s, bit := b.find(r)
-				if s.came[topic]&bit != 0 {
-					t.Errorf("%s: partition %d, offset %d: %v again", b.topics[topic], kr.Partition, kr.Offset, g)
-				}
-				s.came[topic] |= bit
-				if bit&g.mask(partMain) == 0 {
-					return nil // it may have had to wait
-				}
-				from := lane{kr.Partition, g.domain}
-				if s.place < last[from] {
-					t.Errorf("%s: partition %d, offset %d: %v, sent as number %d, comes after number %d", b.topics[topic], kr.Partition, kr.Offset, g, s.place, last[from])
-				}
-				last[from] = s.place
-				return nil
-			}); err != nil {
-				t.Fatal(err)
-			}
-			if kr.Offset+1 >= end[kr.Partition] {
-				delete(end, kr.Partition)
-			}
-		})
-	}
+		s.came[topic] |= bit
+		if bit&g.mask(partMain) == 0 {
+			return // it may have had to wait
+		}
+		from := lane{kr.Partition, g.domain}
+		if s.place < last[from] {
+			t.Errorf("%s: partition %d, offset %d: %v, sent as number %d, comes after number %d", b.topics[topic], kr.Partition, kr.Offset, g, s.place, last[from])
+		}
+		last[from] = s.place
+	})
 }
 
 // find finds what a flow is a record of.

@@ -121,6 +121,23 @@ func topicFlows(t *testing.T, brokers, topic string) arrived {
 // long as one worker gets all of its datagrams.
 func readFlows(t *testing.T, brokers, topic string, ordered bool) arrived {
 	t.Helper()
+	got := arrived{}
+	last := map[string]uint64{}
+	eachFlow(t, brokers, topic, func(kr *kgo.Record, r *flow.Record) {
+		n := got.take(r)
+		from := fmt.Sprint(kr.Partition, " ", r.Uint(flow.ObservationDomainID))
+		if l, ok := last[from]; ordered && ok && n <= l {
+			t.Errorf("partition and exporter %s: flow %d after %d", from, n, l)
+		}
+		last[from] = n
+	})
+	return got
+}
+
+// eachFlow reads the flow records that a topic has, with a client that knows nothing of
+// the one that wrote it.
+func eachFlow(t *testing.T, brokers, topic string, f func(*kgo.Record, *flow.Record)) {
+	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...))
 	if err != nil {
 		t.Fatal(err)
@@ -129,22 +146,20 @@ func readFlows(t *testing.T, brokers, topic string, ordered bool) arrived {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := map[int32]kgo.Offset{}
 	end := map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) {
-		if o.Err != nil {
-			t.Fatal(o.Err)
-		}
 		if o.Offset > 0 {
 			at[o.Partition], end[o.Partition] = kgo.NewOffset().AtStart(), o.Offset
 		}
 	})
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: at})
-	got := arrived{}
-	last := map[string]uint64{}
 	for r := new(flow.Record); len(end) > 0; {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
@@ -152,12 +167,7 @@ func readFlows(t *testing.T, brokers, topic string, ordered bool) arrived {
 		}
 		fetches.EachRecord(func(kr *kgo.Record) {
 			if _, err := flow.DecodeAny(kr.Value, r, func(r *flow.Record) error {
-				n := got.take(r)
-				from := fmt.Sprint(kr.Partition, " ", r.Uint(flow.ObservationDomainID))
-				if l, ok := last[from]; ordered && ok && n <= l {
-					t.Errorf("partition and exporter %s: flow %d after %d", from, n, l)
-				}
-				last[from] = n
+				f(kr, r)
 				return nil
 			}); err != nil {
 				t.Fatal(err)
@@ -167,7 +177,6 @@ func readFlows(t *testing.T, brokers, topic string, ordered bool) arrived {
 			}
 		})
 	}
-	return got
 }
 
 // account scrapes the metrics and expects that they agree with each other.
