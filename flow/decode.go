@@ -139,14 +139,15 @@ func decodeKFlow(name string, raw json.RawMessage, r *Record) bool {
 	if fields[f].Kind == KindAddr {
 		return decodeMember(fields[f].Name, raw, r)
 	}
+	limit, unit := wireTags[f].mask, uint64(1)
+	if f == TimeExport {
+		limit, unit = limit/1e6, 1e6 // milliseconds
+	}
 	v, err := strconv.ParseUint(string(raw), 10, 64)
-	if err != nil {
+	if err != nil || v > limit {
 		return false
 	}
-	if f == TimeExport {
-		v *= 1e6
-	}
-	r.SetUint(f, v)
+	r.SetUint(f, v*unit)
 	return true
 }
 
@@ -166,10 +167,11 @@ func decodeMember(name string, raw json.RawMessage, r *Record) bool {
 	}
 	if len(raw) > 0 && raw[0] != '"' {
 		v, err := strconv.ParseUint(string(raw), 10, 64)
-		if err == nil && fields[f].Kind <= KindNet {
-			r.SetUint(f, v)
+		if err != nil || v > wireTags[f].mask || fields[f].Kind > KindNet {
+			return false
 		}
-		return err == nil
+		r.SetUint(f, v)
+		return true
 	}
 	var text string
 	if json.Unmarshal(raw, &text) != nil {
@@ -281,34 +283,40 @@ func setName(r *Record, f Field, text string, n uint32, name func(uint32) string
 	return false
 }
 
+// decodeJSONList sets a list up to the first value that is not of the field's kind.
 func decodeJSONList(f Field, raw json.RawMessage, r *Record) bool {
 	var list []any
 	if json.Unmarshal(raw, &list) != nil {
 		return false
 	}
+	kind := fields[f].Kind
 	for _, v := range list {
 		switch v := v.(type) {
 		case float64:
-			if v < 0 || v > 1<<32-1 {
+			n := uint32(v)
+			if kind == KindAddrs || float64(n) != v {
 				return false
 			}
-			r.AppendUint(f, uint32(v))
+			r.AppendUint(f, n)
 		case string:
-			if fields[f].Kind == KindAddrs {
+			switch kind {
+			case KindAddrs:
 				a, err := netip.ParseAddr(v)
 				if err != nil {
 					return false
 				}
 				r.AppendAddr(f, a)
-				continue
-			}
-			layer := LayerCustom
-			for i, name := range layerNames {
-				if name == v {
+			case KindLayers:
+				layer := LayerCustom
+				if i := slices.Index(layerNames[:], v); i >= 0 {
 					layer = Layer(i)
 				}
+				r.AppendUint(f, uint32(layer))
+			default:
+				return false
 			}
-			r.AppendUint(f, uint32(layer))
+		default:
+			return false
 		}
 	}
 	return true

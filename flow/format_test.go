@@ -354,6 +354,31 @@ func TestDecodeAny(t *testing.T) {
 		t.Errorf("read as %s", flow.AppendJSON(nil, &r))
 	}
 
+	// A value that its field has no room for, or that is not of its kind, is no value of the field.
+	for text, want := range map[string]string{
+		`{"bytes":7,"type":10000000000}`:                               `{"bytes":7}`,
+		`{"bytes":7,"src_port":4294967296}`:                            `{"bytes":7}`,
+		`{"bytes":7,"sampler_address":9,"user_name":9}`:                `{"bytes":7}`,
+		`{"bytes":7,"as_path":[1.5]}`:                                  `{"bytes":7}`,
+		`{"bytes":7,"as_path":["Ethernet"]}`:                           `{"bytes":7}`,
+		`{"bytes":7,"mpls_ip":[1,"::1"]}`:                              `{"bytes":7}`,
+		`{"bytes":7,"layer_size":[null]}`:                              `{"bytes":7}`,
+		`{"bytes":7,"layer_stack":["IPv4",5]}`:                         `{"bytes":7,"layer_stack":["IPv4","MPLS"]}`,
+		`{"dvc":"10.0.0.1","bytes":7,"srcp":4294967296}`:               `{"sampler_address":"10.0.0.1","bytes":7}`,
+		`{"dvc":"10.0.0.1","bytes":7,"time":18446744073710}`:           `{"sampler_address":"10.0.0.1","bytes":7}`,
+		`{"dvc":"10.0.0.1","bytes":7,"time":9,"srcp":"x","dst":"::1"}`: `{"sampler_address":"10.0.0.1","bytes":7,"time_export_ns":9000000,"dst_addr":"::1"}`,
+	} {
+		var wanted flow.Record
+		for text, r := range map[string]*flow.Record{text: &r, want: &wanted} {
+			if _, err := flow.DecodeAny([]byte(text), r, func(*flow.Record) error { return nil }); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+		}
+		if d := diff(&wanted, &r); d != "" {
+			t.Errorf("%s: %s", text, d)
+		}
+	}
+
 	for _, bad := range []string{
 		"", "{", "{}", `{"mine":1}`, "[1]", "null", "hello", `{"dvc":{}}`, "\x00\x01", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x08", "\x0b\x08\x0c", "\x32\x03\x01\x02\x03",
 	} {
@@ -450,6 +475,7 @@ func FuzzDecodeAny(f *testing.F) {
 	}
 	f.Add([]byte(`{"proto_number":300,"etype_number":1,"src_net":"10.0.0.0/8","src_mac":"02:00:00:00:00:01","as_path":[1],"mpls_ip":["::1"],"layer_stack":["Custom"],"elements":[{"enterprise":1,"id":2,"value":"00ff"}]}`))
 	f.Add([]byte(`{"dvc":"::1","time":18446744073709551615}`))
+	f.Add([]byte(`{"bytes":7,"type":10000000000}`))
 	f.Add([]byte("\xea\x12\x0e\n\x04A000*\x06000\x80\xea0")) // an extra with two octets in a row that are not UTF-8
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r, again flow.Record
