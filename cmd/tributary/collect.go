@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,52 +82,7 @@ func (o *collectOptions) check() error {
 	if err := o.sink.check(); err != nil {
 		return err
 	}
-	return o.checkTopics()
-}
-
-// checkTopics refuses two uses of one topic: what is kept of flows, of what exporters
-// teach, of counter samples and of the ledger is not alike, nor is how long.
-func (o *collectOptions) checkTopics() error {
-	type topic struct{ cluster, name string }
-	taken := map[topic]string{}
-	clusters, err := o.sink.kafkas()
-	if err != nil {
-		return err
-	}
-	for i, k := range clusters {
-		if o.ledger > 0 {
-			taken[topic{k.Address(), ledgerTopic}] = "the loss ledger"
-		}
-		if name := o.counters.topic(); name != "" {
-			at := topic{k.Address(), name}
-			if of := taken[at]; of != "" {
-				return bad("counters", name, "the topic has "+of+"; allowed is one of their own")
-			}
-			taken[at] = "counter samples"
-		}
-		if name := o.state.topic; i == 0 && name != "off" {
-			at := topic{k.Address(), name}
-			if of := taken[at]; of != "" {
-				return bad("state-topic", name, "the topic has "+of+"; allowed is one of its own")
-			}
-			taken[at] = "what exporters teach"
-		}
-	}
-	for _, to := range o.sink.to {
-		if !kafka.IsEndpoint(to) {
-			continue
-		}
-		k, err := o.sink.kafka(to)
-		if err != nil {
-			return err
-		}
-		at := topic{k.Address(), cmp.Or(k.Topic, flowsTopic)}
-		if of := taken[at]; of != "" {
-			return bad("to", to, "topic "+at.name+" has "+of+"; allowed is one of its own")
-		}
-		taken[at] = "the flow records of another --to"
-	}
-	return nil
+	return o.checkTwice()
 }
 
 func checkListen(s string) error {

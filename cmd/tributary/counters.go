@@ -50,8 +50,17 @@ func (o *counterOptions) topic() string {
 	return o.to
 }
 
+// file is the one that they go to, empty if they go elsewhere.
+func (o *counterOptions) file() string {
+	path, ok := strings.CutPrefix(o.to, "file:")
+	if !ok {
+		return ""
+	}
+	return strings.TrimPrefix(path, "//")
+}
+
 func checkCounters(s string) error {
-	if path, ok := strings.CutPrefix(s, "file:"); ok && path == "" {
+	if strings.HasPrefix(s, "file:") && (&counterOptions{to: s}).file() == "" {
 		return errors.New("no file is named; allowed is file:PATH")
 	}
 	topic := (&counterOptions{to: s}).topic()
@@ -87,13 +96,12 @@ type counterWriter struct {
 // them; nil where they go nowhere.
 func (o *counterOptions) addTo(s *service, sinks *sinkOptions, stdout io.Writer, dial kafka.DialFunc) (func(*collect.CounterSample), error) {
 	w := &counterWriter{}
-	path, file := strings.CutPrefix(o.to, "file:")
-	switch {
+	switch path := o.file(); {
 	case o.to == "off":
 	case o.to == "stdout:":
 		w.sinks = append(w.sinks, &lineCounters{to: o.to, out: stdout})
-	case file:
-		w.sinks = append(w.sinks, &lineCounters{to: o.to, path: strings.TrimPrefix(path, "//")})
+	case path != "":
+		w.sinks = append(w.sinks, &lineCounters{to: o.to, path: path})
 	default:
 		endpoints, err := sinks.kafkas()
 		if err != nil {

@@ -52,6 +52,14 @@ func (o *stateOptions) check() error {
 	return nil
 }
 
+// path is the file, empty for none; spool as in addTo.
+func (o *stateOptions) path(spool string) string {
+	if o.file == "" && spool != "" && o.topic != "off" {
+		return filepath.Join(spool, exportersFile)
+	}
+	return o.file
+}
+
 func checkStateTopic(s string) error {
 	if s == "off" {
 		return nil
@@ -86,10 +94,7 @@ const stateDelay = time.Second
 // folder where flows wait, empty for none: a copy lies there too, for a start while
 // Kafka is away.
 func (o *stateOptions) addTo(s *service, decoder *collect.Decoder, endpoint *kafka.Endpoint, dial kafka.DialFunc, spool string) *stateKeeper {
-	file := o.file
-	if file == "" && spool != "" && o.topic != "off" {
-		file = filepath.Join(spool, exportersFile)
-	}
+	file := o.path(spool)
 	k := &stateKeeper{decoder: decoder, age: o.age, log: s.log, loaded: make(chan struct{})}
 	if file != "" {
 		k.file = &stateFile{path: filepath.Clean(file), keeper: k}

@@ -56,6 +56,9 @@ func (o *upOptions) check() error {
 	if err := o.broker.check(); err != nil {
 		return prefixed("broker-", err)
 	}
+	if spool := o.collect.sink.spool; spool != "" && within(spool, o.broker.cfg.DataDir) {
+		return bad("collect-spool", spool, "allowed is a folder that is not in the broker's")
+	}
 	return prefixed("collect-", o.collect.check())
 }
 

@@ -247,10 +247,8 @@ func (e *Endpoint) setParameters(pairs []string) error {
 			}
 			e.Producers = n
 		case "key":
-			for f := range strings.SplitSeq(value, ",") {
-				if f = strings.TrimSpace(f); f != "" {
-					e.Key = append(e.Key, f)
-				}
+			if err := e.setKey(value); err != nil {
+				return err
 			}
 		case "bootstrap.servers":
 			return badEndpoint("parameter bootstrap.servers: brokers stand in front of the topic, kafka://host:port,host:port/topic")
@@ -259,6 +257,20 @@ func (e *Endpoint) setParameters(pairs []string) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// setKey reads a list of fields parted by commas; an empty one is no key.
+func (e *Endpoint) setKey(fields string) error {
+	if strings.TrimSpace(fields) == "" {
+		return nil
+	}
+	for f := range strings.SplitSeq(fields, ",") {
+		if f = strings.TrimSpace(f); f == "" {
+			return badEndpoint("key: bad value %q: allowed are names of fields parted by commas", fields)
+		}
+		e.Key = append(e.Key, f)
 	}
 	return nil
 }

@@ -164,6 +164,17 @@ func (e Endpoint) CheckKey(extras []string) error { return e.key.Check(extras) }
 // Embedded reports whether the endpoint is the broker of the same process.
 func (e Endpoint) Embedded() bool { return e.scheme == "" && e.kafka.Embedded }
 
+// File is the file that the endpoint is; empty: it is none.
+func (e Endpoint) File() string {
+	if e.scheme == "file" {
+		return e.path
+	}
+	return ""
+}
+
+// Stdout reports whether the endpoint is standard output.
+func (e Endpoint) Stdout() bool { return e.scheme == "stdout" }
+
 // String returns the URL without secrets.
 func (e Endpoint) String() string {
 	if e.scheme == "" {

@@ -43,6 +43,9 @@ func OpenSpool(dir string, limit int64, log *slog.Logger) (*Spool, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	if in := destinationAbove(dir); in != "" {
+		return nil, fmt.Errorf("%s has what waits for one destination, in a spool of its own: allowed is a folder that is not in it", in)
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -54,6 +57,20 @@ func OpenSpool(dir string, limit int64, log *slog.Logger) (*Spool, error) {
 		return nil, err
 	}
 	return &Spool{dir: dir, limit: limit, lock: lock, log: log, open: map[string]bool{}}, nil
+}
+
+// destinationAbove returns the folder of a destination that a path is in; empty: in none.
+// The logs of one spool would be taken for those of the other there.
+func destinationAbove(path string) string {
+	path, err := filepath.Abs(path)
+	for ; err == nil && path != filepath.Dir(path); path = filepath.Dir(path) {
+		if st, err := os.Stat(filepath.Join(path, spoolName)); err == nil && st.Mode().IsRegular() {
+			if _, err := os.Stat(filepath.Join(path, spoolBoot)); err == nil {
+				return path
+			}
+		}
+	}
+	return ""
 }
 
 // Used returns how many bytes of batches wait in it, and how many may.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -201,6 +202,26 @@ func TestSpoolLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := openSpool(t, dir, 1<<24).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSpoolInside: no spool lies among the logs of another one.
+func TestSpoolInside(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config()
+	cfg.Spool = openSpool(t, dir, 1<<24)
+	s := open(t, "kafka://127.0.0.1:1/flows", cfg)
+	folders, err := filepath.Glob(filepath.Join(dir, "flows-*"))
+	if err != nil || len(folders) != 1 {
+		t.Fatal(folders, err)
+	}
+	for _, inside := range []string{folders[0], filepath.Join(folders[0], "a", "b")} {
+		if _, err := sink.OpenSpool(inside, 1<<24, nil); err == nil || !strings.HasPrefix(err.Error(), folders[0]+" has what waits for one destination") {
+			t.Errorf("%s: %v", inside, err)
+		}
+	}
+	if err := errors.Join(s.Close(), cfg.Spool.Close(), openSpool(t, filepath.Join(dir, "beside"), 1<<24).Close()); err != nil {
 		t.Error(err)
 	}
 }
