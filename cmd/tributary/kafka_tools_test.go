@@ -38,6 +38,8 @@ func TestKafkaScriptsAreOurCommands(t *testing.T) {
 		"kafka-transactions.sh abort --topic t --partition 0 --producer-id 5 --producer-epoch 1 --coordinator-epoch 0" + b, "kafka-transactions.sh forceTerminateTransaction --transactionalId x" + b,
 		"kafka-transactions.sh find-hanging --broker-id 1 --topic t --partition 1 --max-transaction-timeout 5" + b,
 		"kafka-get-offsets.sh --topic t --time 1700000000000 --partitions 0" + b, "kafka-get-offsets.sh --time max-timestamp" + b,
+		"kafka-leader-election.sh --election-type preferred --topic t --partition 0" + b, "kafka-leader-election.sh --election-type UNCLEAN --all-topic-partitions" + b,
+		"kafka-leader-election.sh --election-type preferred --path-to-json-file f.json" + b,
 		"kafka-producer-perf-test.sh --topic t --num-records 1 --record-size 1 --throughput 100 --reporting-interval 100 --producer-props acks=1" + b,
 		"kafka-consumer-perf-test.sh --topic t --messages 1 --timeout 100 --show-detailed-stats --group g" + b,
 		"kafka-dump-log.sh --files a.log --offsets-decoder", "kafka-dump-log.sh --files a.log --transaction-log-decoder --deep-iteration",

@@ -28,7 +28,7 @@ func newTopics() *cobra.Command {
   tributary topics create flows --partitions 8 --set retention.ms=86400000`,
 	}
 	k := clusterParent(c)
-	c.AddCommand(newTopicsList(k), newTopicsCreate(k), newTopicsDescribe(k), newTopicsAlter(k), newTopicsDelete(k), newTopicsDeleteRecords(k), newTopicsOffsets(k))
+	c.AddCommand(newTopicsList(k), newTopicsCreate(k), newTopicsDescribe(k), newTopicsAlter(k), newTopicsDelete(k), newTopicsDeleteRecords(k), newTopicsOffsets(k), newTopicsElect(k))
 	return c
 }
 

@@ -18,6 +18,7 @@ var scripts = map[string]script{
 	"kafka-groups.sh":              groups,
 	"kafka-transactions.sh":        transactions,
 	"kafka-get-offsets.sh":         getOffsets,
+	"kafka-leader-election.sh":     leaderElection,
 	"kafka-producer-perf-test.sh":  producerPerf,
 	"kafka-consumer-perf-test.sh":  consumerPerf,
 	"kafka-dump-log.sh":            dumpLog,

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // WriteTopicAsKafka writes a topic in the lines of kafka-topics.sh --describe, which scripts search; of a view of partitions
@@ -135,6 +137,24 @@ func WriteACLsAsKafka(w io.Writer, what string, acls []ACL) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// exception writes the error of an answer as Kafka's tools do: UNKNOWN_TOPIC_OR_PARTITION is an
+// org.apache.kafka.common.errors.UnknownTopicOrPartitionException with the broker's words, or those of the code.
+func exception(code int16, message *string) string {
+	e := kerr.TypedErrorForCode(code)
+	if e == nil {
+		return ""
+	}
+	words := e.Description
+	if message != nil && *message != "" {
+		words = *message
+	}
+	name := "org.apache.kafka.common.errors."
+	for part := range strings.SplitSeq(strings.TrimSuffix(e.Message, "_FAILED"), "_") {
+		name += part[:min(1, len(part))] + strings.ToLower(part[min(1, len(part)):])
+	}
+	return name + "Exception: " + words
 }
 
 // javaDouble writes a number as Java's Double.toString does: with a fraction, and from 10^7 on or below 10^-3 with an exponent.
