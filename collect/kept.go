@@ -135,8 +135,12 @@ func (s *sequence) clone() sequence {
 }
 
 // Layout of the state of a domain behind its key: the life that goes on, the balance,
-// and the holes. One that has no life is to be forgotten.
-const keptSize = keptKeySize + 8 + 8 + 4 + 8 + 8 + 8*8 + 2
+// how many lives there were before it that may go on as well, and the holes. One that has
+// no life is to be forgotten.
+const (
+	keptLifeSize = 8 + 8 + 4 + 8 + 8
+	keptSize     = keptKeySize + keptLifeSize + 8*8 + 2
+)
 
 // encode returns the state of domains, as it is now. What is unknown is missing once
 // nobody waits for its template any more, so it is stored as that.
@@ -144,23 +148,70 @@ func (k *Kept) encode(list []keptChange) []byte {
 	be := binary.BigEndian
 	b := make([]byte, 0, len(list)*keptSize)
 	for _, c := range list {
-		l, n := &c.domain.seq.now, &c.domain.seq.balance
+		s := &c.domain.seq
+		n, before := &s.balance, uint64(0)
+		if s.now.seen-s.past.seen <= endedSeconds && s.past.started() {
+			before = 1
+		}
 		b = c.key.append(b)
-		b = be.AppendUint64(b, l.first)
-		b = be.AppendUint64(b, l.next)
-		b = be.AppendUint32(b, l.uptime)
-		b = be.AppendUint64(b, uint64(l.export))
-		b = be.AppendUint64(b, uint64(l.seen))
-		for _, v := range [8]uint64{n.Announced, n.Received, n.Repeated, n.Skipped + n.Unknown, n.Recovered, 0, n.Gaps, n.Restarts} {
+		b = s.now.append(b)
+		for _, v := range [8]uint64{n.Announced, n.Received, n.Repeated, n.Skipped + n.Unknown, n.Recovered, before, n.Gaps, n.Restarts} {
 			b = be.AppendUint64(b, v)
 		}
-		b = be.AppendUint16(b, uint16(len(l.holes)))
-		for _, h := range l.holes {
-			b = be.AppendUint64(b, h.from)
-			b = be.AppendUint64(b, h.to)
+		b = s.now.appendHoles(b)
+		if before > 0 {
+			b = s.past.append(b)
+			b = s.past.appendHoles(b)
 		}
 	}
 	return b
+}
+
+func (l *life) append(b []byte) []byte {
+	be := binary.BigEndian
+	b = be.AppendUint64(b, l.first)
+	b = be.AppendUint64(b, l.next)
+	b = be.AppendUint32(b, l.uptime)
+	b = be.AppendUint64(b, uint64(l.export))
+	return be.AppendUint64(b, uint64(l.seen))
+}
+
+func (l *life) appendHoles(b []byte) []byte {
+	be := binary.BigEndian
+	b = be.AppendUint16(b, uint16(len(l.holes)))
+	for _, h := range l.holes {
+		b = be.AppendUint64(b, h.from)
+		b = be.AppendUint64(b, h.to)
+	}
+	return b
+}
+
+// readLife reads a life but for its holes from b, which has keptLifeSize octets at least.
+func readLife(b []byte) life {
+	be := binary.BigEndian
+	return life{first: be.Uint64(b), next: be.Uint64(b[8:]), uptime: be.Uint32(b[16:]), export: int64(be.Uint64(b[20:])), seen: int64(be.Uint64(b[28:]))}
+}
+
+// readHoles reads the holes of a life, and returns what follows them.
+func (l *life) readHoles(b []byte) ([]byte, bool) {
+	be := binary.BigEndian
+	if len(b) < 2 || l.next < l.first {
+		return nil, false
+	}
+	n := int(be.Uint16(b))
+	if b = b[2:]; len(b) < 16*n {
+		return nil, false
+	}
+	for at := l.first; n > 0; n-- {
+		h := hole{from: be.Uint64(b), to: be.Uint64(b[8:])}
+		if h.from < at || h.to <= h.from || h.to > l.next {
+			return nil, false
+		}
+		at = h.to
+		l.holes = append(l.holes, h)
+		b = b[16:]
+	}
+	return b, true
 }
 
 // Restore takes what Add, Undo or All of another process returned.
@@ -174,36 +225,36 @@ func (k *Kept) Restore(states []byte) error {
 		}
 		key := readKeptKey(states)
 		b := states[keptKeySize:]
-		l := life{first: be.Uint64(b), next: be.Uint64(b[8:]), uptime: be.Uint32(b[16:]), export: int64(be.Uint64(b[20:])), seen: int64(be.Uint64(b[28:]))}
+		s := sequence{now: readLife(b)}
+		b = b[keptLifeSize:]
 		var v [8]uint64
 		for i := range v {
-			v[i] = be.Uint64(b[36+8*i:])
+			v[i] = be.Uint64(b[8*i:])
 		}
-		n := Balance{Announced: v[0], Received: v[1], Repeated: v[2], Skipped: v[3], Recovered: v[4], Unknown: v[5], Gaps: v[6], Restarts: v[7]}
-		holes := int(be.Uint16(b[100:]))
-		states = states[keptSize:]
-		if l.next == 0 && holes == 0 {
+		s.balance = Balance{Announced: v[0], Received: v[1], Repeated: v[2], Skipped: v[3], Recovered: v[4], Gaps: v[6], Restarts: v[7]}
+		b, ok := s.now.readHoles(b[8*8:])
+		if v[5] == 1 && ok && len(b) > keptLifeSize {
+			s.past = readLife(b)
+			b, ok = s.past.readHoles(b[keptLifeSize:])
+			s.idle = true
+			ok = ok && s.past.started()
+		} else {
+			ok = ok && v[5] == 0
+		}
+		if !ok || !s.balance.Holds() || !key.exporter.IsValid() {
+			return ErrNote
+		}
+		states = b
+		if !s.now.started() {
 			if dom := k.domains[key]; dom != nil {
 				k.holes -= dom.seq.remembered()
 				delete(k.domains, key)
 			}
 			continue
 		}
-		if len(states) < 16*holes || l.next < l.first || !n.Holds() || !key.exporter.IsValid() {
-			return ErrNote
-		}
-		for at := l.first; holes > 0; holes-- {
-			h := hole{from: be.Uint64(states), to: be.Uint64(states[8:])}
-			if h.from < at || h.to <= h.from || h.to > l.next {
-				return ErrNote
-			}
-			at = h.to
-			l.holes = append(l.holes, h)
-			states = states[16:]
-		}
 		dom := k.domain(key)
-		k.holes += len(l.holes) - dom.seq.remembered()
-		dom.seq = sequence{balance: n, now: l}
+		k.holes += s.remembered() - dom.seq.remembered()
+		dom.seq = s
 	}
 	return nil
 }
@@ -368,18 +419,24 @@ func (d *Decoder) resume(key keptKey, seq *sequence) bool {
 	if dom.seq.now.started() {
 		return false
 	}
-	holes := seq.now.holes
-	if n := int64(len(holes)) * holeOctets * 2; len(holes) > minHoles && (!d.room(e, n) || !d.account(e, dom, n)) {
-		holes = holes[len(holes)-minHoles:]
+	if n := int64(seq.remembered()) * holeOctets * 2; seq.remembered() > minHoles && (!d.room(e, n) || !d.account(e, dom, n)) {
+		for _, l := range []*life{&seq.now, &seq.past} {
+			l.holes = l.holes[max(0, len(l.holes)-minHoles):]
+		}
 	}
-	l := seq.now
 	dom.seq.earlier = seq.balance
 	dom.seq.earlier.Skipped += seq.balance.Unknown
 	dom.seq.earlier.Unknown = 0
-	dom.seq.now = life{first: l.first, next: l.next, resumed: l.next, uptime: l.uptime, export: l.export, seen: l.seen}
-	for _, h := range holes {
-		dom.seq.now.holes = append(dom.seq.now.holes, hole{from: h.from, to: h.to})
-	}
-	dom.seq.room = max(minHoles, len(holes))
+	dom.seq.now, dom.seq.past, dom.seq.idle = seq.now.resume(), seq.past.resume(), seq.idle
+	dom.seq.room = max(minHoles, len(seq.now.holes), len(seq.past.holes))
 	return true
+}
+
+// resume returns a life as another process goes on with it.
+func (l *life) resume() life {
+	r := life{first: l.first, next: l.next, resumed: l.next, uptime: l.uptime, export: l.export, seen: l.seen}
+	for _, h := range l.holes {
+		r.holes = append(r.holes, hole{from: h.from, to: h.to})
+	}
+	return r
 }

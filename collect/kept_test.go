@@ -154,6 +154,54 @@ func TestKept(t *testing.T) {
 	})
 }
 
+// TestKeptStray: a datagram that was under way for so long that it begins a life of its own
+// is the last one stored. What goes on is the life before, not that.
+func TestKeptStray(t *testing.T) {
+	for _, protocol := range []string{"v5", "v9", "sflow", "ipfix"} {
+		t.Run(protocol, func(t *testing.T) {
+			k := &keeper{now: time.Unix(exportSecs, 0)}
+			k.restart(t)
+			talker := newTalker(netip.MustParseAddrPort("192.0.2.1:1000"), protocol, 3, 1<<31)
+			stray := talker.next(2)
+			talker.number += 1 << 20 // farther than anybody looks
+			give := func(m message) {
+				k.now = time.Unix(m.at, 0)
+				k.decode(t, talker.from, m.payload)
+			}
+			for range 10 {
+				give(talker.next(2))
+			}
+			k.now = k.now.Add(time.Second)
+			k.decode(t, talker.from, stray.payload)
+			k.store()
+			unit := uint64(stray.units)
+			check := func(what string, announced, received, missing, restarts uint64) {
+				t.Helper()
+				_, domains := k.decoder.Ledger()
+				if len(domains) != 1 {
+					t.Fatalf("%s: %d domains", what, len(domains))
+				}
+				b := domains[0].Balance
+				b.Add(&domains[0].Earlier)
+				if b.Announced != announced*unit || b.Received != received*unit || b.Missing() != missing*unit || b.Restarts != restarts || !b.Holds() {
+					t.Errorf("%s: %+v", what, b)
+				}
+			}
+			check("before", 11, 11, 0, 1)
+			for life := range uint64(3) {
+				k.restart(t)
+				talker.uptime += 90_000
+				talker.next(2)
+				for range 4 {
+					give(talker.next(2))
+				}
+				check("after", 11+5*(life+1), 11+4*(life+1), life+1, 1)
+				k.store()
+			}
+		})
+	}
+}
+
 // TestKeptHeld: IPFIX records that wait for their template when the process is killed are
 // missing.
 func TestKeptHeld(t *testing.T) {

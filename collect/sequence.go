@@ -76,6 +76,10 @@ type sequence struct {
 	earlier   Balance // of processes before this one, which the life that goes on began in
 	now, past life
 	room      int // holes that each life may remember now
+	// idle: nothing has come since another process. Then either life may be the one that
+	// goes on, however long ago that was: the one that the last datagram had begun need
+	// not be, since it may have been under way for too long.
+	idle bool
 }
 
 // life is a run of sequence numbers without a restart. Numbers are extended to 64
@@ -197,10 +201,24 @@ func (l *life) fits(m *mark) bool {
 	}
 }
 
-// ended reports whether a datagram can belong to this life, which has ended not
+// ended reports whether a datagram can belong to the life before, which has ended not
 // long ago.
-func (l *life) ended(m *mark) bool {
-	return m.received-l.seen <= endedSeconds && l.fits(m) && l.at(m.number) <= l.next+m.window()
+func (s *sequence) ended(m *mark) bool {
+	l := &s.past
+	return l.fits(m) && (s.idle || m.received-l.seen <= endedSeconds && l.at(m.number) <= l.next+m.window())
+}
+
+// closer reports whether a datagram is rather of the life before, of which it can be as
+// well: by when it was sent, or else by its number.
+func (s *sequence) closer(m *mark) bool {
+	was, is := s.past.distance(m), s.now.distance(m)
+	return was < is || was == is && s.idle && s.past.behind(m) < s.now.behind(m)
+}
+
+// behind is how far the numbers of a life are from that of a datagram.
+func (l *life) behind(m *mark) int64 {
+	d := int64(l.at(m.number) - l.next)
+	return max(d, -d)
 }
 
 // distance is how far a datagram was sent from the one with the highest number, in
@@ -283,7 +301,7 @@ func (s *sequence) observe(m *mark, units uint32, known bool) {
 	switch {
 	case !l.started():
 		l.begin(m)
-	case l.at(m.number) != l.next && s.past.ended(m) && s.past.distance(m) < l.distance(m), !l.fits(m) && s.past.ended(m):
+	case l.at(m.number) != l.next && s.ended(m) && s.closer(m), !l.fits(m) && s.ended(m):
 		// Of the life before. One that goes on has not ended: what came in
 		// between was under way for too long.
 		if l = &s.past; l.at(m.number) >= l.next {
@@ -302,6 +320,7 @@ func (s *sequence) observe(m *mark, units uint32, known bool) {
 		s.late(l, at, uint64(units), known)
 		return
 	}
+	s.idle = false
 	if at > l.next {
 		s.skip(l, at, m.window())
 	}
