@@ -49,7 +49,8 @@ type heldSet struct {
 }
 
 // heldDatagram is what sets of one datagram have in common: how many units of
-// sequence numbers have been found in it so far. Guarded by the domain's mutex.
+// sequence numbers have been found in it so far, of NetFlow v9 as they are stored.
+// Guarded by the domain's mutex.
 type heldDatagram struct{ units uint32 }
 
 type heldLinks struct{ older, younger *heldSet }
@@ -301,7 +302,8 @@ func (s *scratch) giveUp() {
 // keep keeps the data sets of a datagram that no template describes, or decodes
 // those whose template has come by now. Only an error of emit is returned.
 func (d *Decoder) keep(dg *flow.Datagram, e *exporter, dom *domain, s *scratch) error {
-	datagram := &heldDatagram{s.units}
+	units, _ := s.stored()
+	datagram := &heldDatagram{units}
 	for _, set := range s.waiting {
 		h := &heldSet{datagram: datagram, e: e, dom: dom, id: set.ID, port: dg.Exporter.Port(), sequence: s.mark.number, received: dg.Received.UnixNano(), export: s.export}
 		if d.hold.keep(h, set.Body) {

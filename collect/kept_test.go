@@ -233,6 +233,49 @@ func TestKeptHeld(t *testing.T) {
 	}
 }
 
+// TestKeptHeld9: a NetFlow v9 datagram whose data sets all wait for their template has not
+// been stored until one of them is decoded; what the process ended before that is missing.
+func TestKeptHeld9(t *testing.T) {
+	from := netip.MustParseAddrPort("192.0.2.1:1000")
+	for _, c := range []struct {
+		name              string
+		hold              int64
+		told              int // how many of the templates come
+		received, missing uint64
+	}{{"none", 0, 0, 3, 3}, {"one", 0, 1, 6, 1}, {"both", 0, 2, 8, 0}, {"no hold", -1, 2, 5, 3}} {
+		k := &keeper{now: time.Unix(exportSecs, 0)}
+		k.restart(t)
+		k.decoder = collect.NewDecoder(collect.DecoderConfig{HoldOctets: c.hold})
+		sequence := uint32(1<<32 - 3)
+		give := func(sets ...[]byte) {
+			dg := flow.Datagram{Exporter: from, Received: k.now, Payload: v9{sequence: sequence, uptime: 5000, source: 1}.with(sets...), Note: []byte{}}
+			_ = k.decoder.Decode(&dg, func(*flow.Record) error { return nil })
+			k.notes = append(k.notes, dg.Note...)
+			sequence++
+		}
+		data := func(id uint16) []byte { return set(id, make([]byte, 8)) }
+		give(set(0, template(256, field{id: 8, length: 4})), data(256))
+		give(data(257), data(257))
+		give(data(257), data(258))
+		give(data(256), data(257)) // a part of it is there
+		give(data(258))
+		give(data(256))
+		k.store()
+		for id := uint16(257); id < uint16(257+c.told); id++ {
+			give(set(0, template(id, field{id: 12, length: 4})))
+		}
+		k.store()
+		if _, domains := k.decoder.Ledger(); domains[0].Received != uint64(6+c.told) || domains[0].Missing() != 0 || !domains[0].Holds() {
+			t.Errorf("%s: %+v", c.name, domains[0].Balance)
+		}
+		k.restart(t)
+		_, domains := k.decoder.Ledger()
+		if e := domains[0].Earlier; e.Received != c.received || e.Missing() != c.missing || e.Repeated != 0 || !e.Holds() {
+			t.Errorf("%s: %+v, want %d received and %d missing", c.name, e, c.received, c.missing)
+		}
+	}
+}
+
 // TestKeptSeveral: of several accounts what all of them have counts; one that ended long
 // ago does not.
 func TestKeptSeveral(t *testing.T) {

@@ -36,7 +36,8 @@ const (
 // process: its place in the sequence of its domain. dom.mu is held.
 func (s *scratch) note(e *exporter, dom *domain, number uint32) {
 	m := &s.mark
-	if s.notes == nil || m.none || m.held != nil && s.units == 0 {
+	units, known := s.stored()
+	if s.notes == nil || m.none || m.held != nil && units == 0 {
 		return
 	}
 	k := keptKey{exporter: e.addr, domain: dom.key}
@@ -53,14 +54,25 @@ func (s *scratch) note(e *exporter, dom *domain, number uint32) {
 	set(m.datagrams, noteDatagrams)
 	set(m.hasUptime, noteUptime)
 	set(m.hasExport, noteExport)
-	set(s.known, noteKnown)
+	set(known, noteKnown)
 	be := binary.BigEndian
 	b := append(k.append(s.notes), flags)
 	b = be.AppendUint32(b, number)
 	b = be.AppendUint32(b, m.uptime)
 	b = be.AppendUint64(b, uint64(m.export))
 	b = be.AppendUint64(b, uint64(m.received))
-	s.notes = be.AppendUint32(b, s.units)
+	s.notes = be.AppendUint32(b, units)
+}
+
+// stored is how many units of a datagram are there to be stored, and whether those are
+// all: a NetFlow v9 datagram with nothing but data sets that wait for their template, or
+// have none, has come, but what it brought is nowhere yet.
+func (s *scratch) stored() (units uint32, known bool) {
+	c := &s.counts
+	if s.mark.held == nil && s.mark.datagrams && c.SetsDecoded+c.SetsMalformed == 0 && uint64(len(s.waiting))+c.MissingTemplates > 0 {
+		return 0, false
+	}
+	return s.units, s.known
 }
 
 // readNote reads the first note of b, which has noteSize octets at least.

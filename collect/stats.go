@@ -326,6 +326,10 @@ func (d *Decoder) observe(e *exporter, dom *domain, s *scratch) bool {
 // found takes the records of a set that was held. dom.mu is held.
 func (d *Decoder) found(e *exporter, dom *domain, s *scratch) {
 	if s.mark.datagrams {
+		if s.mark.held.units == 0 && s.counts.HeldDecoded > 0 {
+			s.units, s.mark.held.units = 1, 1
+			s.note(e, dom, s.mark.number)
+		}
 		return
 	}
 	number := s.mark.number + s.mark.held.units
