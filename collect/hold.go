@@ -346,7 +346,7 @@ func (d *Decoder) decodeHeld(h *heldSet, with *scratch) error {
 	defer d.scratches.Put(s)
 	s.begin(h.e, h.received, with.emit)
 	s.notes = with.notes
-	s.mark = mark{number: h.sequence, received: h.received / 1e9, datagrams: h.export.version == 9, held: h.datagram}
+	s.mark = mark{number: h.sequence, received: h.received / 1e9, export: int64(h.export.timeNs / 1e6), hasExport: true, datagrams: h.export.version == 9, held: h.datagram}
 	s.export = h.export
 	m := message{d: d, e: h.e, dom: h.dom, s: s, x: &s.export, port: h.port, sequence: h.sequence, received: h.received}
 	m.begin()

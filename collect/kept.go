@@ -60,7 +60,7 @@ func (k *Kept) Add(notes []byte) []byte {
 			dom.seq.room = minHoles
 		}
 		if found {
-			dom.seq.found(m.number, units)
+			dom.seq.found(&m, units)
 		} else {
 			dom.seq.observe(&m, units, known)
 		}
@@ -126,11 +126,20 @@ func (k *Kept) forget() {
 }
 
 // remembered returns how many holes a sequence remembers.
-func (s *sequence) remembered() int { return len(s.now.holes) + len(s.past.holes) }
+func (s *sequence) remembered() int {
+	n := len(s.now.holes) + len(s.past.holes)
+	for i := range s.older {
+		n += len(s.older[i].holes)
+	}
+	return n
+}
 
 func (s *sequence) clone() sequence {
 	c := *s
-	c.now.holes, c.past.holes = slices.Clone(s.now.holes), slices.Clone(s.past.holes)
+	c.now.holes, c.past.holes, c.older = slices.Clone(s.now.holes), slices.Clone(s.past.holes), slices.Clone(s.older)
+	for i := range c.older {
+		c.older[i].holes = slices.Clone(c.older[i].holes)
+	}
 	return c
 }
 

@@ -238,3 +238,52 @@ func TestLedgerModel(t *testing.T) {
 		}
 	})
 }
+
+// TestLedgerLives: an exporter starts again and again while data wait for their template.
+// What is found then is of the life that it was sent in, though all have the same numbers.
+func TestLedgerLives(t *testing.T) {
+	data := func(id uint16, n int) []byte { return set(id, make([]byte, 4*n)) }
+	for _, lives := range []int{1, 2, 3, 6, 7} {
+		d := collect.NewDecoder(collect.DecoderConfig{})
+		from, now := netip.MustParseAddrPort("192.0.2.1:1000"), uint32(exportSecs)
+		sent := uint64(0)
+		give := func(sequence uint32, records int, sets ...[]byte) {
+			b := v10{sequence: sequence, domain: 1}.with(sets...)
+			binary.BigEndian.PutUint32(b[4:], now)
+			now++
+			if err := d.Decode(&flow.Datagram{Exporter: from, Received: time.Unix(int64(now), 0), Payload: b}, func(*flow.Record) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			sent += uint64(records)
+		}
+		balance := func() collect.Balance {
+			_, domains := d.Ledger()
+			if !domains[0].Holds() {
+				t.Errorf("%d lives: %+v", lives, domains[0])
+			}
+			return domains[0].Balance
+		}
+		for range lives {
+			give(0, 2, set(2, template(256, field{id: 8, length: 4})), data(256, 2))
+			give(2, 3, data(257, 3))
+			give(5, 1, data(256, 1))
+			give(7, 1, data(256, 1)) // one is missing
+			give(8, 2, data(257, 2))
+			now += 60
+		}
+		if b := balance(); b.Unknown != 3*uint64(lives) || b.Restarts != uint64(lives-1) {
+			t.Errorf("%d lives: %+v", lives, b)
+		}
+		give(10, 0, set(2, template(257, field{id: 12, length: 4})))
+		b := balance()
+		if lives > 6 { // of the first one nobody knows any more
+			if b.Received != sent || b.Unknown+b.Repeated == 0 {
+				t.Errorf("%d lives: %+v", lives, b)
+			}
+			continue
+		}
+		if want := (collect.Balance{Announced: 10 * uint64(lives), Received: sent, Skipped: uint64(lives), Gaps: uint64(lives), Restarts: uint64(lives - 1)}); b != want {
+			t.Errorf("%d lives: %+v, want %+v", lives, b, want)
+		}
+	}
+}

@@ -1,5 +1,7 @@
 package collect
 
+import "slices"
+
 // A mark is what the header of a datagram says of its place in the stream of its
 // domain.
 type mark struct {
@@ -70,12 +72,14 @@ func (b *Balance) Sub(o *Balance) {
 // order within a window, since several workers receive them.
 //
 // Two lives of the exporter are followed: what does not go on where the last one
-// ended may be a datagram of the one before that was under way for long.
+// ended may be a datagram of the one before that was under way for long. Of those before
+// them a few are remembered while some of their records wait for their template.
 type sequence struct {
 	balance   Balance
 	earlier   Balance // of processes before this one, which the life that goes on began in
 	now, past life
-	room      int // holes that each life may remember now
+	older     []life // oldest first
+	room      int    // holes that each life may remember now
 	// idle: nothing has come since another process. Then either life may be the one that
 	// goes on, however long ago that was: the one that the last datagram had begun need
 	// not be, since it may have been under way for too long.
@@ -99,6 +103,7 @@ type life struct {
 	uptime uint32
 	export int64
 	seen   int64 // seconds since the epoch
+	born   int64 // export of the datagram that it began with
 }
 
 // hole is a range of numbers that have not come.
@@ -117,6 +122,7 @@ const (
 	rateRecords     = 1 << 20
 	minHoles        = 8 // remembered of one life, without asking for memory
 	maxHoles        = 512
+	maxOlder        = 4 // lives, with minHoles each
 	holeOctets      = 24
 
 	lateUptime    = 10_000 // milliseconds that a late datagram can be older than the newest
@@ -158,7 +164,7 @@ func (l *life) at(number uint32) uint64 {
 func (l *life) begin(m *mark) {
 	// Far above zero, so that there is room for numbers before the first.
 	start := uint64(1)<<40 + uint64(m.number)
-	*l = life{first: start, next: start, holes: l.holes[:0]}
+	*l = life{first: start, next: start, holes: l.holes[:0], born: m.export}
 	l.stamp(m)
 }
 
@@ -311,6 +317,7 @@ func (s *sequence) observe(m *mark, units uint32, known bool) {
 	case l.fits(m):
 	default:
 		s.balance.Restarts++
+		s.retire()
 		s.now, s.past = s.past, s.now
 		l.begin(m)
 	}
@@ -328,6 +335,51 @@ func (s *sequence) observe(m *mark, units uint32, known bool) {
 	l.next = at + uint64(units)
 	l.blind, l.blindAt = !known, at
 	l.stamp(m)
+}
+
+// retire puts the life before with the older ones, if some of its records may wait for
+// their template. The holes that these are in are all there is to remember of it.
+func (s *sequence) retire() {
+	l := s.past
+	l.holes = nil
+	for _, h := range s.past.holes {
+		if h.unknown {
+			l.holes = append(l.holes, h)
+		}
+	}
+	for ; len(l.holes) > minHoles; l.holes = l.holes[1:] {
+		l.forgotten += l.holes[0].to - l.holes[0].from
+	}
+	if len(l.holes) == 0 && l.forgotten == 0 && !l.blind {
+		return
+	}
+	if len(s.older) == maxOlder { // nobody will ever know what is unknown of this one
+		s.older = slices.Delete(s.older, 0, 1)
+	}
+	s.older = append(s.older, l)
+}
+
+// of returns the life that records which could be counted only now were sent in.
+func (s *sequence) of(m *mark) *life {
+	best, likely := &s.now, 0
+	consider := func(l *life) {
+		is := 0
+		for _, sign := range [...]bool{l.has(m.number), l.lacks(m.number), l.born <= m.export && m.export <= l.export} {
+			if !sign {
+				break
+			}
+			is++
+		}
+		if is > likely {
+			best, likely = l, is
+		}
+	}
+	consider(&s.now)
+	consider(&s.past)
+	for i := range s.older {
+		consider(&s.older[len(s.older)-1-i])
+	}
+	return best
 }
 
 // skip makes a hole of the numbers up to at.
@@ -468,17 +520,14 @@ func (s *sequence) doubt(l *life, at uint64) {
 	}
 }
 
-// found takes records that could be counted only now, of a datagram observed
-// before; number is that of the first of them.
-func (s *sequence) found(number, units uint32) {
-	l := &s.now
-	if past := &s.past; past.has(number) && (!l.has(number) || past.lacks(number) && !l.lacks(number)) {
-		l = past
-	}
+// found takes records that could be counted only now, of a datagram observed before; the
+// number of m is that of the first of them.
+func (s *sequence) found(m *mark, units uint32) {
+	l := s.of(m)
 	if units == 0 || !l.started() {
 		return
 	}
-	at, left := l.at(number), uint64(units)
+	at, left := l.at(m.number), uint64(units)
 	end := at + left
 	s.balance.Received += left
 	left -= s.fill(l, at, end)
@@ -498,7 +547,12 @@ func (s *sequence) found(number, units uint32) {
 // settle says that nothing waits for its template any more. What is unknown is
 // missing then, unless some of it was lost: that nobody will ever know.
 func (s *sequence) settle(lost bool) {
-	for _, l := range []*life{&s.now, &s.past} {
+	lives := []*life{&s.now, &s.past}
+	for i := range s.older {
+		lives = append(lives, &s.older[i])
+	}
+	s.older = nil
+	for _, l := range lives {
 		if !lost {
 			l.blind = false
 			s.decide(l.forgotten)

@@ -332,9 +332,10 @@ func (d *Decoder) found(e *exporter, dom *domain, s *scratch) {
 		}
 		return
 	}
-	number := s.mark.number + s.mark.held.units
-	dom.seq.found(number, s.units)
-	s.note(e, dom, number)
+	at := s.mark
+	at.number += s.mark.held.units
+	dom.seq.found(&at, s.units)
+	s.note(e, dom, at.number)
 	s.mark.held.units += s.units
 	given := dom.given(&d.hold)
 	if given.kept-given.expired-given.evicted == dom.counts.HeldDecoded+dom.counts.HeldEvicted {

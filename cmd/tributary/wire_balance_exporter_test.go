@@ -41,7 +41,8 @@ type balanceExporter struct {
 	booted  uint32 // s since the epoch
 	// The second template waits to be told. Records of the third are described never.
 	withheld, secret bool
-	waits, again     bool // it was withheld when the collector that lives began, and it has restarted since
+	waits            bool // it was withheld when the collector that lives began
+	again            int  // restarts since
 }
 
 // The records of a datagram are in up to three sets where there are templates: what

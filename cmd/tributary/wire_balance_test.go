@@ -163,7 +163,7 @@ func (b *balance) open() {
 	b.listen = netip.MustParseAddrPort(b.collector.logged(b.t, "collecting", "listen"))
 	b.born, b.sent, b.junk, b.strangers, b.overflown = b.places, 0, 0, 0, 0
 	for _, e := range b.exporters {
-		e.waits, e.again = e.withheld && e.domains[0].templates(), false
+		e.waits, e.again = e.withheld && e.domains[0].templates(), 0
 	}
 	for _, d := range b.domains {
 		d.copies, d.sets, d.least, d.most = 0, 0, 0, 0
@@ -296,13 +296,15 @@ func (b *balance) holdBack() {
 	b.late = nil
 }
 
-// restart has an exporter begin anew. Two of its lives are followed: while something
-// may wait for its template, it does so once at most.
+// restart has an exporter begin anew. Six of its lives are followed, of which strays take
+// some: while something may wait for its template, it does so three times at most.
 func (b *balance) restart() {
 	for _, i := range b.rng.Perm(len(b.exporters)) {
-		if e := b.exporters[i]; !e.steady && !(e.waits && e.again) {
+		if e := b.exporters[i]; !e.steady && !(e.waits && e.again == 3) {
 			e.restart(b.rng)
-			e.again = b.collector != nil
+			if b.collector != nil {
+				e.again++
+			}
 			return
 		}
 	}
