@@ -126,7 +126,6 @@ func (c *conn) learnVersions() error {
 	if c.access.version == "" {
 		req.ClientSoftwareVersion = "0"
 	}
-	resp := kmsg.NewPtrApiVersionsResponse()
 	for {
 		body, err := c.ask(req)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -135,30 +134,59 @@ func (c *conn) learnVersions() error {
 		if err != nil {
 			return err
 		}
-		if resp.Version = req.Version; len(body) >= 2 && int16(binary.BigEndian.Uint16(body)) == kerr.UnsupportedVersion.Code {
-			resp.Version = 0
+		code := int16(0)
+		if len(body) >= 2 {
+			code = int16(binary.BigEndian.Uint16(body))
 		}
-		if err := resp.ReadFrom(body); err != nil {
-			return fmt.Errorf("%w: versions of requests: %w", errNonsense, err)
+		known, err := readVersions(body, req.Version >= 3 && code != kerr.UnsupportedVersion.Code)
+		if err != nil {
+			return err
 		}
-		if resp.Version == req.Version || len(resp.ApiKeys) > 1 {
-			break
+		if code == kerr.UnsupportedVersion.Code && len(known) <= 1 && req.Version > 0 {
+			req.Version = 0
+			continue
 		}
-		req.Version = 0
+		if err := kerr.ErrorForCode(code); err != nil && code != kerr.UnsupportedVersion.Code {
+			return fmt.Errorf("ask for versions of requests: %w", err)
+		}
+		c.produce, c.login = unknownRange, unknownRange
+		if r, ok := known[kmsg.Produce]; ok {
+			c.produce = r
+		}
+		if r, ok := known[kmsg.SASLAuthenticate]; ok {
+			c.login = r
+		}
+		return nil
 	}
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil && resp.ErrorCode != kerr.UnsupportedVersion.Code {
-		return fmt.Errorf("ask for versions of requests: %w", err)
+}
+
+// readVersions reads what versions of requests a broker says that it knows. Of tagged
+// fields kmsg believes any number, so this is not left to it.
+func readVersions(body []byte, flexible bool) (map[kmsg.Key]versionRange, error) {
+	r := kbin.Reader{Src: body}
+	r.Int16() // error code
+	n := int32(0)
+	if flexible {
+		n = r.CompactArrayLen()
+	} else {
+		n = r.ArrayLen()
 	}
-	known := func(k kmsg.Key) versionRange {
-		for _, a := range resp.ApiKeys {
-			if a.ApiKey == int16(k) {
-				return versionRange{a.MinVersion, a.MaxVersion}
-			}
+	known := make(map[kmsg.Key]versionRange)
+	for ; n > 0 && r.Ok(); n-- {
+		key := kmsg.Key(r.Int16())
+		known[key] = versionRange{r.Int16(), r.Int16()}
+		if !flexible {
+			continue
 		}
-		return unknownRange
+		for tags := r.Uvarint(); tags > 0 && r.Ok(); tags-- {
+			r.Uvarint()
+			r.Span(int(r.Uvarint()))
+		}
 	}
-	c.produce, c.login = known(kmsg.Produce), known(kmsg.SASLAuthenticate)
-	return nil
+	if err := r.Complete(); err != nil {
+		return nil, fmt.Errorf("%w: versions of requests: %w", errNonsense, err)
+	}
+	return known, nil
 }
 
 // authenticate logs in (KIP-43, KIP-152), for the first time or again (KIP-368).
@@ -172,7 +200,7 @@ func (c *conn) authenticate(ctx context.Context) error {
 	if err := kerr.ErrorForCode(shaken.ErrorCode); err != nil {
 		return fmt.Errorf("sasl.mechanism=%s, the broker has %v: %w", shake.Mechanism, shaken.SupportedMechanisms, err)
 	}
-	version, err := c.login.pick(kmsg.SASLAuthenticate, 0, 2)
+	version, err := c.login.pick(kmsg.SASLAuthenticate, 0, 1) // 2 is flexible: see produceMost
 	if err != nil {
 		return err
 	}
@@ -232,7 +260,7 @@ func (c *conn) ask(req kmsg.Request) ([]byte, error) {
 	c.head = req.AppendTo(c.head)
 	binary.BigEndian.PutUint32(c.head, uint32(len(c.head)-4))
 	c.pieces = append(c.pieces[:0], c.head)
-	_, body, err := c.exchange(exchange{key: kmsg.Key(req.Key()), answered: true, flexible: req.IsFlexible(), wait: c.timeout})
+	_, body, err := c.exchange(exchange{key: kmsg.Key(req.Key()), answered: true, wait: c.timeout})
 	return body, err
 }
 
@@ -252,9 +280,9 @@ func (c *conn) begin(k kmsg.Key, version int16, flexible bool) {
 
 // exchange says what goes over the connection and back.
 type exchange struct {
-	key                kmsg.Key
-	answered, flexible bool          // whether an answer comes, and how its header looks
-	wait               time.Duration // for the answer
+	key      kmsg.Key
+	answered bool          // whether an answer comes
+	wait     time.Duration // for the answer
 }
 
 // exchange writes the pieces of a request and returns the body of the answer to it.
@@ -316,9 +344,6 @@ func (c *conn) read(x exchange) (body []byte, n int, err error) {
 	r := kbin.Reader{Src: c.answer[4:n]}
 	if id := r.Int32(); id != c.correlation {
 		return nil, n, fmt.Errorf("%w: %s, for request %d instead of %d", errNonsense, x.key.Name(), id, c.correlation)
-	}
-	if x.flexible && x.key != kmsg.ApiVersions {
-		kmsg.SkipTags(&r)
 	}
 	if err := r.Complete(); err != nil {
 		return nil, n, fmt.Errorf("%w: %s: %w", errNonsense, x.key.Name(), err)

@@ -108,11 +108,8 @@ func (p *peer) request() (key, version int16, correlation int32, body []byte) {
 }
 
 // answer frames an answer.
-func answer(correlation int32, flexible bool, body []byte) []byte {
+func answer(correlation int32, body []byte) []byte {
 	b := binary.BigEndian.AppendUint32([]byte{0, 0, 0, 0}, uint32(correlation))
-	if flexible {
-		b = append(b, 0)
-	}
 	b = append(b, body...)
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	return b
@@ -137,7 +134,7 @@ func (p *peer) greet() (version int16, correlation int32, body []byte) {
 		if versions == nil {
 			versions = knows
 		}
-		if _, err := p.Write(answer(correlation, false, versions(version).AppendTo(nil))); err != nil {
+		if _, err := p.Write(answer(correlation, versions(version).AppendTo(nil))); err != nil {
 			return 0, 0, nil
 		}
 	}
@@ -192,7 +189,7 @@ func TestConnCarries(t *testing.T) {
 		sent := kmsg.NewPtrProduceRequest()
 		sent.Version = version
 		var all []byte
-		if err := sent.ReadFrom(body[1:]); err != nil {
+		if err := sent.ReadFrom(body); err != nil {
 			t.Error(err)
 			return
 		}
@@ -201,7 +198,7 @@ func TestConnCarries(t *testing.T) {
 		}
 		got <- all
 		// In pieces, too.
-		for _, b := range answer(correlation, true, accepts(version)) {
+		for _, b := range answer(correlation, accepts(version)) {
 			_, _ = p.Write([]byte{b})
 		}
 		_, _ = p.Read(make([]byte, 1))
@@ -213,7 +210,7 @@ func TestConnCarries(t *testing.T) {
 	}
 	before := m.Stats()
 	answer, sent, err := c.send(t.Context(), req)
-	if err != nil || !sent || answer.Version != 12 || said(answer, "t", 0) != 0 {
+	if err != nil || !sent || answer.Version != produceMost || said(answer, "t", 0) != 0 {
 		t.Fatalf("sent %v, answer %+v, %v", sent, answer, err)
 	}
 	if !bytes.Equal(<-got, records) {
@@ -246,7 +243,7 @@ func TestConnTroubles(t *testing.T) {
 			_, _ = io.Copy(io.Discard, p)
 		}
 	}
-	right := func(version int16, correlation int32) []byte { return answer(correlation, true, accepts(version)) }
+	right := func(version int16, correlation int32) []byte { return answer(correlation, accepts(version)) }
 	for _, c := range []struct {
 		name    string
 		request *produceRequest
@@ -261,9 +258,9 @@ func TestConnTroubles(t *testing.T) {
 		{"an answer of 2 GB", &small, raw(func(int16, int32) []byte { return []byte{0x7f, 0xff, 0xff, 0xff} }), patience, errNonsense},
 		{"a size below zero", &small, raw(func(int16, int32) []byte { return []byte{0xff, 0xff, 0xff, 0xf0} }), patience, errNonsense},
 		{"another protocol", &small, raw(func(int16, int32) []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") }), patience, errNonsense},
-		{"an empty answer", &small, raw(func(_ int16, id int32) []byte { return answer(id, true, nil) }), patience, errNonsense},
-		{"an answer that ends early", &small, raw(func(v int16, id int32) []byte { return answer(id, true, accepts(v)[:9]) }), patience, errNonsense},
-		{"four billion topics", &small, raw(func(_ int16, id int32) []byte { return answer(id, true, []byte{0xff, 0xff, 0xff, 0xff, 0x0f}) }), patience, errNonsense},
+		{"an empty answer", &small, raw(func(_ int16, id int32) []byte { return answer(id, nil) }), patience, errNonsense},
+		{"an answer that ends early", &small, raw(func(v int16, id int32) []byte { return answer(id, accepts(v)[:9]) }), patience, errNonsense},
+		{"two billion topics", &small, raw(func(_ int16, id int32) []byte { return answer(id, []byte{0x7f, 0xff, 0xff, 0xff}) }), patience, errNonsense},
 		{"it hangs up", &small, func(p *peer) { p.greet() }, patience, io.EOF},
 		{"it hangs up in the middle", &small, func(p *peer) {
 			version, correlation, _ := p.greet()
@@ -284,7 +281,7 @@ func TestConnTroubles(t *testing.T) {
 		over := make(chan struct{})
 		at := listen(t, func(p *peer) {
 			_, _, correlation, _ := p.request()
-			_, _ = p.Write(answer(correlation, false, knows(3).AppendTo(nil)))
+			_, _ = p.Write(answer(correlation, knows(3).AppendTo(nil)))
 			<-over
 		})
 		if _, sent, err := sendWithin(t, at, 100*time.Millisecond, &large); !sent || !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -357,14 +354,14 @@ func TestConnVersions(t *testing.T) {
 		versions func(int16) *kmsg.ApiVersionsResponse
 		want     int16 // of the produce request; below 0: there is none
 	}{
-		{"a broker of today", knows, 12},
+		{"a broker of today", knows, produceMost},
 		{"a broker of 2017, which tells nothing at first", old(key(0, 0, 3), key(18, 0, 1)), 3},
-		{"a broker of 2019", old(key(0, 0, 8), key(18, 0, 2)), 8},
+		{"a broker of 2018", old(key(0, 0, 7), key(18, 0, 2)), 7},
 		{"a broker that tells all at once", func(int16) *kmsg.ApiVersionsResponse {
 			r := knows(0)
 			r.ErrorCode = kerr.UnsupportedVersion.Code
 			return r
-		}, 12},
+		}, produceMost},
 		{"a broker of 2016", old(key(0, 0, 2), key(18, 0, 0)), -1},
 		{"a broker of the future", old(key(0, 13, 14), key(18, 0, 0)), -1},
 		{"something that nobody produces to", old(key(18, 0, 0)), -1},
@@ -375,7 +372,7 @@ func TestConnVersions(t *testing.T) {
 				p.versions = c.versions
 				if version, correlation, body := p.greet(); body != nil {
 					asked <- version
-					_, _ = p.Write(answer(correlation, version >= produceFlexible, accepts(version)))
+					_, _ = p.Write(answer(correlation, accepts(version)))
 					_, _ = io.Copy(io.Discard, p)
 				}
 			})
@@ -437,7 +434,7 @@ func senderConnections(t *testing.T, acks string) {
 				}
 				served <- name
 				if acks != "0" {
-					_, _ = p.Write(answer(correlation, true, accepts(version)))
+					_, _ = p.Write(answer(correlation, accepts(version)))
 				}
 			}
 		}
@@ -530,12 +527,15 @@ func senderConnections(t *testing.T, acks string) {
 // FuzzAnswer: whatever a peer says ends in an answer or an error, and takes no more memory
 // than it has sent.
 func FuzzAnswer(f *testing.F) {
-	f.Add(answer(0, true, accepts(12)), int16(12))
-	f.Add(answer(0, false, accepts(8)), int16(8))
-	f.Add([]byte{0, 0, 255, 255, 0, 0, 0, 0, 255}, int16(12))
+	f.Add(answer(0, accepts(8)), int16(8))
+	f.Add(answer(0, accepts(3)), int16(3))
+	f.Add([]byte{0, 0, 255, 255, 0, 0, 0, 0, 255}, int16(8))
+	f.Add(answer(0, knows(3).AppendTo(nil)), int16(3))
+	f.Add(answer(0, knows(0).AppendTo(nil)), int16(3))
+	f.Add(answer(0, []byte("\x00\x00\x02\x00\x00\x00\x03\x00\x0d\xff\xff\xff\xff\x0f")), int16(3)) // four billion tags
 	f.Fuzz(func(t *testing.T, said []byte, version int16) {
 		c := &conn{nc: &saying{said: said}}
-		body, n, err := c.read(exchange{key: kmsg.Produce, flexible: version >= produceFlexible})
+		body, n, err := c.read(exchange{key: kmsg.Produce})
 		if len(c.answer) > max(4<<10, 2*len(said)+4) || n > len(said) {
 			t.Fatalf("%d octets of memory for %d of %d", len(c.answer), n, len(said))
 		}
@@ -546,6 +546,11 @@ func FuzzAnswer(f *testing.F) {
 		r.Version = min(max(version, produceLeast), produceMost)
 		if r.ReadFrom(body) == nil {
 			_ = fmt.Sprint(len(r.Topics))
+		}
+		for _, flexible := range []bool{false, true} {
+			if known, err := readVersions(body, flexible); err == nil && len(known)*6 > len(body) {
+				t.Fatalf("%d requests in %d octets", len(known), len(body))
+			}
 		}
 	})
 }

@@ -24,9 +24,10 @@ type partitionBatch struct {
 	records   []byte
 }
 
-// Versions of produce requests: with record batches since 3; flexible since 9 (KIP-482).
-// 13 has no names of topics, only ids, by which requests are not made here.
-const produceLeast, produceFlexible, produceMost = 3, 9, 12
+// Versions of produce requests: with record batches since 3. Those that are flexible (KIP-482),
+// from 9 on, have nothing that is wanted here, and tagged fields in the answer, of which
+// kmsg believes any number: four billion of them, that are not there, take it a minute.
+const produceLeast, produceMost = 3, 8
 
 // send writes a request and reads the answer, for which a broker that has to wait for its
 // replicas gets the time that it may take for that besides. With acks=0 there is none, and
@@ -43,7 +44,7 @@ func (c *conn) send(ctx context.Context, req *produceRequest) (answer *kmsg.Prod
 		return nil, false, err
 	}
 	c.encode(req, version)
-	x := exchange{key: kmsg.Produce, answered: req.acks != 0, flexible: version >= produceFlexible, wait: c.timeout + req.timeout}
+	x := exchange{key: kmsg.Produce, answered: req.acks != 0, wait: c.timeout + req.timeout}
 	written, body, err := c.exchange(x)
 	if err != nil || !x.answered {
 		return nil, written > 0, err
@@ -62,47 +63,20 @@ func (c *conn) send(ctx context.Context, req *produceRequest) (answer *kmsg.Prod
 // encode makes the pieces of a request: its batches where they lie, and what is before,
 // between and after them.
 func (c *conn) encode(req *produceRequest, version int16) {
-	flexible := version >= produceFlexible
-	c.begin(kmsg.Produce, version, flexible)
-	h := c.head
-	count := func(n int) {
-		if flexible {
-			h = kbin.AppendCompactArrayLen(h, n)
-		} else {
-			h = kbin.AppendArrayLen(h, n)
-		}
-	}
-	if flexible {
-		h = kbin.AppendCompactNullableString(h, nil) // transaction
-	} else {
-		h = kbin.AppendNullableString(h, nil)
-	}
+	c.begin(kmsg.Produce, version, false)
+	h := kbin.AppendNullableString(c.head, nil) // transaction
 	h = kbin.AppendInt16(h, req.acks)
 	h = kbin.AppendInt32(h, int32(req.timeout.Milliseconds()))
-	count(1)
-	if flexible {
-		h = kbin.AppendCompactString(h, req.topic)
-	} else {
-		h = kbin.AppendString(h, req.topic)
-	}
-	count(len(req.batches))
+	h = kbin.AppendArrayLen(h, 1)
+	h = kbin.AppendString(h, req.topic)
+	h = kbin.AppendArrayLen(h, len(req.batches))
 	ends := c.ends[:0] // of head, where a batch follows
 	size := 0
 	for _, b := range req.batches {
 		h = kbin.AppendInt32(h, b.partition)
-		if flexible {
-			h = kbin.AppendUvarint(h, uint32(len(b.records))+1)
-		} else {
-			h = kbin.AppendInt32(h, int32(len(b.records)))
-		}
+		h = kbin.AppendInt32(h, int32(len(b.records)))
 		ends = append(ends, len(h))
 		size += len(b.records)
-		if flexible {
-			h = append(h, 0) // tags of the partition
-		}
-	}
-	if flexible {
-		h = append(h, 0, 0) // tags of the topic, and of the request
 	}
 	binary.BigEndian.PutUint32(h, uint32(len(h)-4+size))
 	from := 0
@@ -110,9 +84,6 @@ func (c *conn) encode(req *produceRequest, version int16) {
 	for i, end := range ends {
 		c.pieces = append(c.pieces, h[from:end], req.batches[i].records)
 		from = end
-	}
-	if from < len(h) {
-		c.pieces = append(c.pieces, h[from:])
 	}
 	c.head, c.ends = h, ends
 }
