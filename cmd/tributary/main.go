@@ -99,6 +99,7 @@ on one machine with nothing else installed, or beside an Apache Kafka cluster.`,
 	add("kafka", newBench())
 	add("kafka", newGroups())
 	add("kafka", newTransactions())
+	add("kafka", newReassign())
 	add("kafka", newConfigs())
 	add("kafka", newACLs())
 	add("kafka", newQuotas())

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -46,16 +45,7 @@ func (o *topicsElectOptions) partitions(args []string) ([]admin.TopicPartitions,
 	if o.fromFile == "" {
 		return partitionsOf(args), nil
 	}
-	f, err := os.Open(o.fromFile)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	what, err := admin.ReadPartitions(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.fromFile, err)
-	}
-	return what, nil
+	return fromFile(o.fromFile, admin.ReadPartitions)
 }
 
 func newTopicsElect(k *kafkaOptions) *cobra.Command {

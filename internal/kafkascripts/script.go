@@ -210,6 +210,21 @@ func (p *parsed) one(names ...string) (string, error) {
 	return "", fmt.Errorf("one of --%s must be given", strings.Join(names, ", --"))
 }
 
+// only refuses an action of a script without the options that it must have, and with others than these and those that it may have.
+func (p *parsed) only(what string, must, may []string) error {
+	for _, o := range must {
+		if !p.has(o) {
+			return fmt.Errorf("%s: --%s is missing", what, o)
+		}
+	}
+	for _, o := range slices.Sorted(maps.Keys(p.values)) {
+		if !slices.Contains(must, o) && !slices.Contains(may, o) {
+			return fmt.Errorf("%s takes no --%s", what, o)
+		}
+	}
+	return nil
+}
+
 // none refuses arguments that are no options.
 func (p *parsed) none() error {
 	if len(p.rest) > 0 {

@@ -19,6 +19,7 @@ var scripts = map[string]script{
 	"kafka-transactions.sh":        transactions,
 	"kafka-get-offsets.sh":         getOffsets,
 	"kafka-leader-election.sh":     leaderElection,
+	"kafka-reassign-partitions.sh": reassign,
 	"kafka-producer-perf-test.sh":  producerPerf,
 	"kafka-consumer-perf-test.sh":  consumerPerf,
 	"kafka-dump-log.sh":            dumpLog,

@@ -2,8 +2,6 @@ package kafkascripts
 
 import (
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -25,15 +23,8 @@ var transactions = table(clusterOptions+`duration-filter= transactional-id-patte
 	what := p.rest[0]
 	p.rest = nil
 	must, may := strings.Fields(transactionCommands[what][0]), strings.Fields(transactionCommands[what][1])
-	for _, o := range must {
-		if !p.has(o) {
-			return Command{}, fmt.Errorf("%s: --%s is missing", what, o)
-		}
-	}
-	for o := range p.values {
-		if !slices.Contains(must, o) && !slices.Contains(may, o) && !slices.Contains(strings.Fields(strings.ReplaceAll(clusterOptions, "=", "")), o) {
-			return Command{}, fmt.Errorf("%s takes no --%s", what, o)
-		}
+	if err := p.only(what, must, append(may, strings.Fields(strings.ReplaceAll(clusterOptions, "=", ""))...)); err != nil {
+		return Command{}, err
 	}
 	ours := map[string]string{"describe-producers": "producers", "forceTerminateTransaction": "terminate"}[what]
 	if ours == "" {
