@@ -68,6 +68,9 @@ func runScript(ctx context.Context, name, argv0 string, args []string, stdin io.
 		fmt.Fprintln(stderr, n)
 	}
 	switch c.Action {
+	case kafkascripts.Explain:
+		fmt.Fprintln(stderr, strings.Join(c.Says, "\n"))
+		return 1
 	case kafkascripts.NewID:
 		fmt.Fprintln(stdout, commitlog.NewID())
 	case kafkascripts.Format:

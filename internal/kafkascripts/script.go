@@ -17,6 +17,7 @@ const (
 	ServeAway               // the same in the background
 	Stop                    // stop what Serve and ServeAway run
 	Nothing                 // there is nothing to do
+	Explain                 // print Says on standard error: nothing was asked for
 	NewID                   // print a new cluster id
 	Format                  // format Storage
 )
@@ -28,7 +29,7 @@ type Command struct {
 	Input   string   // its standard input, where there is one
 	Notes   []string // lines for standard error, before
 	Storage *Storage
-	Says    []string // lines for standard output when Args have succeeded, or there was nothing to do
+	Says    []string // lines for standard output when Args have succeeded, or there was nothing to do; see Explain
 }
 
 // option is one that a script takes.
@@ -76,6 +77,8 @@ func Translate(name string, args []string) (Command, error) {
 		return Command{}, fmt.Errorf("%s: %w", name, err)
 	}
 	switch {
+	case len(args) == 0 && s.asksCluster():
+		return Command{Action: Explain, Says: s.usage(name)}, nil
 	case p.has("help"), p.has("h"):
 		return Command{Action: Nothing, Says: s.usage(name)}, nil
 	case p.has("version"):
@@ -87,6 +90,12 @@ func Translate(name string, args []string) (Command, error) {
 	}
 	c.Notes = append(p.notes, c.Notes...)
 	return c, nil
+}
+
+// asksCluster reports whether a script is for a cluster, which has to be named.
+func (s script) asksCluster() bool {
+	_, ok := s.options["bootstrap-server"]
+	return ok
 }
 
 // usage lists the options of a script.

@@ -92,6 +92,7 @@ func TestTranslateActions(t *testing.T) {
 		"zookeeper-server-start.sh -daemon zookeeper.properties": kafkascripts.Nothing,
 		"zookeeper-server-stop.sh":                               kafkascripts.Nothing,
 		"kafka-storage.sh random-uuid":                           kafkascripts.NewID,
+		"kafka-topics.sh":                                        kafkascripts.Explain,
 		"kafka-storage.sh format -t X -c s.properties":           kafkascripts.Format,
 	} {
 		words := strings.Fields(typed)
