@@ -299,6 +299,29 @@ func (l *Log) DeleteBefore(offset int64) (int64, error) {
 	return l.low.Load(), nil
 }
 
+// Roll seals the active segment, if it has anything, and starts an empty one: then DeleteBefore
+// can remove all that is in the log.
+//
+// Errors: ErrClosed, ErrOffline, or what the file system said.
+func (l *Log) Roll() error {
+	if err := l.dir.usable(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
+	if l.active.size.Load() == 0 {
+		return nil
+	}
+	if err := l.rollLocked(); err != nil {
+		return err
+	}
+	l.dir.flusher.add(l)
+	return nil
+}
+
 // removeStraySnapshotsLocked removes snapshots that belong to no segment, but for the one at keep.
 func (l *Log) removeStraySnapshotsLocked(keep int64) {
 	entries, err := l.dir.fs.ReadDir(l.path)

@@ -341,6 +341,11 @@ type notesFS struct {
 	folder *spoolFolder
 }
 
+// Space is how many bytes can still be written where the folder is, and how many there are.
+func (fs notesFS) Space(name string) (free, total int64, err error) {
+	return fs.folder.spool.space(name)
+}
+
 type notedFile struct {
 	commitlog.File
 	folder *spoolFolder

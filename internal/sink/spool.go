@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,10 +29,16 @@ type Spool struct {
 	used  atomic.Int64
 	lock  io.Closer
 	log   *slog.Logger
+	space func(name string) (free, total int64, err error) // of the disk
 
 	mu   sync.Mutex
 	open map[string]bool // names of the folders in use
 }
+
+// spoolReserve is how much of the disk batches leave free, so that there is room for what
+// has to be written even then: states, notes, and the segment that takes the place of one
+// that has been delivered.
+const spoolReserve = 16 << 20
 
 // MinSpoolBytes is the least that a spool can be told to hold.
 const MinSpoolBytes = 16 << 20
@@ -56,7 +63,18 @@ func OpenSpool(dir string, limit int64, log *slog.Logger) (*Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Spool{dir: dir, limit: limit, lock: lock, log: log, open: map[string]bool{}}, nil
+	return &Spool{dir: dir, limit: limit, lock: lock, log: log, space: diskSpace, open: map[string]bool{}}, nil
+}
+
+// diskSpace is how many bytes the disk of a folder can still take, and how many it has.
+func diskSpace(name string) (free, total int64, err error) {
+	disk, ok := commitlog.OSFS().(interface {
+		Space(name string) (free, total int64, err error)
+	})
+	if !ok {
+		return 0, 0, errors.ErrUnsupported
+	}
+	return disk.Space(name)
 }
 
 // destinationAbove returns the folder of a destination that a path is in; empty: in none.
@@ -144,8 +162,11 @@ type spoolFolder struct {
 	trim    chan struct{}
 	trimMu  sync.Mutex
 	trimmed map[int32]int64 // lanes that are not needed before these offsets
+	short   atomic.Bool     // the disk has had no room for a batch: what is not needed goes at once
 	stop    chan struct{}
 	done    sync.WaitGroup
+	// untrimmed: it has been told that doTrim does not succeed.
+	untrimmed bool
 }
 
 // openFolder opens the folder of a producer.
@@ -215,6 +236,9 @@ func (f *spoolFolder) chores() {
 		case <-f.trim:
 			f.doTrim()
 		case <-tick.C:
+			if f.short.Load() {
+				f.doTrim()
+			}
 			if f.dirty.Swap(false) {
 				for _, s := range f.states {
 					_ = s.Sync()
@@ -227,28 +251,65 @@ func (f *spoolFolder) chores() {
 // doTrim removes segments that are not needed any more.
 func (f *spoolFolder) doTrim() {
 	f.trimMu.Lock()
-	lanes := f.trimmed
-	f.trimmed = map[int32]int64{}
+	lanes := maps.Clone(f.trimmed)
 	f.trimMu.Unlock()
+	var errs []error
 	for lane, offset := range lanes {
-		l := f.dir.Log(spoolTopic, lane)
-		if l == nil {
-			continue
+		if l := f.dir.Log(spoolTopic, lane); l != nil {
+			errs = append(errs, f.trimLog(l, offset))
 		}
-		offset = min(offset, l.HighWatermark())
-		// Only whole segments can go, and each call costs a few syncs.
-		segments := l.Segments()
-		low := int64(0)
-		for _, s := range segments {
-			if s.BaseOffset <= offset {
-				low = s.BaseOffset
-			}
+	}
+	err := errors.Join(errs...)
+	if err != nil && !f.untrimmed {
+		f.spool.log.Warn("spool is not trimmed", "folder", f.path, "err", err)
+	}
+	f.untrimmed = err != nil
+}
+
+// trimLog removes the segments of a log that are not needed, since all before an offset
+// has been decided on. When the disk is full the active one goes, too.
+func (f *spoolFolder) trimLog(l *commitlog.Log, offset int64) error {
+	if f.short.Load() && offset >= l.EndOffset() {
+		if err := l.Roll(); err != nil {
+			return err
 		}
-		if len(segments) > 1 && low > segments[0].BaseOffset {
-			if _, err := l.DeleteBefore(low); err != nil {
-				f.spool.log.Warn("spool is not trimmed", "folder", f.path, "err", err)
-			}
+	}
+	offset = min(offset, l.HighWatermark())
+	// Only whole segments can go, and each call costs a few syncs.
+	segments := l.Segments()
+	low := int64(0)
+	for _, s := range segments {
+		if s.BaseOffset <= offset {
+			low = s.BaseOffset
 		}
+	}
+	if len(segments) < 2 || low <= segments[0].BaseOffset {
+		return nil
+	}
+	_, err := l.DeleteBefore(low)
+	return err
+}
+
+// diskFull returns an error if the disk has no room for so many octets of batches.
+func (f *spoolFolder) diskFull(size int64) error {
+	free, _ := f.dir.Space()
+	if free < 0 || free-spoolReserve >= size {
+		return nil
+	}
+	f.isShort()
+	return fmt.Errorf("%w: %d bytes of the disk are free, of which %d stay so", kafka.ErrSpoolFull, free, spoolReserve)
+}
+
+// isShort has what is not needed any more removed at once, since the disk is full.
+func (f *spoolFolder) isShort() {
+	f.short.Store(true)
+	f.wantTrim()
+}
+
+func (f *spoolFolder) wantTrim() {
+	select {
+	case f.trim <- struct{}{}:
+	default:
 	}
 }
 
@@ -277,6 +338,10 @@ func (f *spoolFolder) Append(lane int32, b []byte) (int64, error) {
 		f.spool.used.Add(-int64(len(b)))
 		return 0, kafka.ErrSpoolFull
 	}
+	if err := f.diskFull(int64(len(b))); err != nil {
+		f.spool.used.Add(-int64(len(b)))
+		return 0, err
+	}
 	for int(lane) >= len(f.logs) {
 		l, err := f.dir.Create(spoolTopic, [16]byte{}, int32(len(f.logs)), f.config)
 		if err != nil {
@@ -288,8 +353,10 @@ func (f *spoolFolder) Append(lane int32, b []byte) (int64, error) {
 	info, err := f.logs[lane].Append(b, commitlog.AppendOptions{Own: true})
 	if err != nil {
 		f.spool.used.Add(-int64(len(b)))
+		f.isShort()
 		return 0, err
 	}
+	f.short.Store(false)
 	return info.BaseOffset, nil
 }
 
@@ -304,6 +371,9 @@ func (f *spoolFolder) Note(places []kafka.Place, notes []byte) (done func(ok boo
 	}
 	if f.spool.used.Load()+size > f.spool.limit {
 		return nil, kafka.ErrSpoolFull
+	}
+	if err := f.diskFull(size); err != nil {
+		return nil, err
 	}
 	return n.note(f, places, notes)
 }
@@ -374,16 +444,11 @@ func (f *spoolFolder) Trim(lane int32, offset int64) {
 	if int(lane) >= len(f.logs) {
 		return
 	}
-	segments := f.logs[lane].Segments()
-	if len(segments) < 2 || segments[1].BaseOffset > offset {
-		return
-	}
 	f.trimMu.Lock()
 	f.trimmed[lane] = offset
 	f.trimMu.Unlock()
-	select {
-	case f.trim <- struct{}{}:
-	default:
+	if segments := f.logs[lane].Segments(); f.short.Load() || len(segments) > 1 && segments[1].BaseOffset <= offset {
+		f.wantTrim()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -203,6 +204,58 @@ func TestSpoolLocked(t *testing.T) {
 	}
 	if err := openSpool(t, dir, 1<<24).Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSpoolDiskFull: the disk is full long before the spool is. What has no room is dropped
+// and counted; once Kafka has the rest, there is room again, and records go on.
+func TestSpoolDiskFull(t *testing.T) {
+	t.Parallel()
+	for _, properties := range []string{"", "&key=src_addr"} {
+		t.Run("to"+properties, func(t *testing.T) {
+			t.Parallel()
+			way := away{b: openBroker(t)}
+			dir := t.TempDir()
+			cfg := config()
+			cfg.Block, cfg.Kafka = time.Millisecond, kafka.ClientConfig{Dial: way.dial}
+			cfg.Spool = openSpool(t, dir, 1<<30)
+			size := func() (n int64) {
+				_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, _ error) error { // what goes meanwhile is not there
+					if e != nil && e.Type().IsRegular() {
+						if info, err := e.Info(); err == nil {
+							n += info.Size()
+						}
+					}
+					return nil
+				})
+				return n
+			}
+			const capacity = 3 << 20
+			cfg.Spool.SetFree(func() int64 { return sink.SpoolReserve + capacity - size() })
+			s := open(t, "kafka://192.0.2.1/flows?format=protobuf"+properties, cfg)
+			stop := watch(t, s)
+			next := 0
+			some := func() { numbered(t, s, 0, next, next+1000); next += 1000 }
+			eventually(t, "the disk is full", func() bool { some(); return s.Stats().Dropped > 0 })
+			if n := size(); n > capacity+1<<20 {
+				t.Errorf("%d octets are on a disk of %d", n, capacity)
+			}
+			way.open.Store(true)
+			eventually(t, "what waited is delivered", func() bool { st := s.Stats(); return st.Spooled+st.InFlight() == 0 })
+			eventually(t, "there is room again", func() bool { return size() < capacity/2 })
+			dropped := s.Stats().Dropped
+			for range 20 {
+				some()
+			}
+			if err := s.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			check(t, s, sink.Stats{Written: uint64(next), Delivered: uint64(next) - dropped, Dropped: dropped})
+			stop()
+			if err := errors.Join(s.Close(), cfg.Spool.Close()); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 
