@@ -175,7 +175,11 @@ func (s *Spool) openFolder(name, destination string) (*spoolFolder, error) {
 		spool: s, path: filepath.Join(s.dir, name),
 		trim: make(chan struct{}, 1), trimmed: map[int32]int64{}, stop: make(chan struct{}),
 	}
-	segment := min(max(s.limit/64, 4<<20), 64<<20)
+	most := s.limit // that can be in it at once
+	if free, _, err := s.space(s.dir); err == nil {
+		most = min(most, free-spoolReserve)
+	}
+	segment := min(max(most/64, 4<<20), 64<<20)
 	f.config = commitlog.LogConfig{
 		SegmentBytes: segment, MaxMessageBytes: int(segment), RetentionAge: -1, RetentionBytes: -1,
 		SegmentAge: 10 * 365 * 24 * time.Hour, IndexIntervalBytes: 64 << 10,
