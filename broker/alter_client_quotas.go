@@ -18,6 +18,12 @@ func serveAlterClientQuotas(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.AlterClientQuotasRequest)
 	may := rq.mayCluster(kmsg.ACLOperationAlterConfigs)
 	resp := kmsg.NewPtrAlterClientQuotasResponse()
+	named := make(map[quotaEntity]int)
+	for i := range req.Entries {
+		if entity, _, err := readQuota(&req.Entries[i]); err == nil {
+			named[entity]++
+		}
+	}
 	for i := range req.Entries {
 		q := &req.Entries[i]
 		r := kmsg.NewAlterClientQuotasResponseEntry()
@@ -30,6 +36,8 @@ func serveAlterClientQuotas(rq *request, m kmsg.Request) error {
 		switch {
 		case !may:
 			err = clusterRefusal
+		case err == nil && named[entity] > 1:
+			err = refusef(codeInvalidRequest, "the entity is named twice in one request")
 		case err == nil && !req.ValidateOnly:
 			err = rq.broker().quotas.alter(entity, changes)
 		}
@@ -73,13 +81,9 @@ func readQuota(q *kmsg.AlterClientQuotasRequestEntry) (e quotaEntity, changes ma
 	for _, op := range q.Ops {
 		value := op.Value
 		if op.Remove {
-			value = 1 // any that is allowed: the name alone counts
-		}
-		if err := checkQuota(&e, op.Key, value); err != nil {
+			value = 0 // of whatever name: what is not there is gone
+		} else if err := checkQuota(&e, op.Key, value); err != nil {
 			return e, nil, err
-		}
-		if op.Remove {
-			value = 0
 		}
 		changes[op.Key] = value
 	}

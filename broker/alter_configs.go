@@ -11,6 +11,10 @@ func alterConfigsAPI() api {
 func serveAlterConfigs(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.AlterConfigsRequest)
 	resp := kmsg.NewPtrAlterConfigsResponse()
+	named := make(map[configResource]int)
+	for i := range req.Resources {
+		named[configResource{req.Resources[i].ResourceType, req.Resources[i].ResourceName}]++
+	}
 	for i := range req.Resources {
 		q := &req.Resources[i]
 		rr := kmsg.NewAlterConfigsResponseResource()
@@ -22,13 +26,13 @@ func serveAlterConfigs(rq *request, m kmsg.Request) error {
 					return refusef(codeInvalidRequest, "config %s is named twice in one request", c.Name)
 				}
 				if c.Value == nil {
-					return refusef(codeInvalidConfig, "config %s has no value", c.Name)
+					return refusef(codeInvalidRequest, "config %s has no value", c.Name)
 				}
 				configs[c.Name] = *c.Value
 			}
 			return nil
 		}
-		if refusal := asRefusal(rq.alterConfigs(q.ResourceType, q.ResourceName, edit, req.ValidateOnly)); refusal != nil {
+		if refusal := asRefusal(rq.alterConfigs(configResource{q.ResourceType, q.ResourceName}, named, edit, req.ValidateOnly)); refusal != nil {
 			rr.ErrorCode, rr.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
 		}
 		resp.Resources = append(resp.Resources, rr)
@@ -37,8 +41,19 @@ func serveAlterConfigs(rq *request, m kmsg.Request) error {
 	return nil
 }
 
-// alterConfigs has what is set on a resource edited by who may do it.
-func (rq *request) alterConfigs(typ kmsg.ConfigResourceType, name string, edit func(map[string]string) error, validateOnly bool) error {
+// configResource is a thing that has configs.
+type configResource struct {
+	typ  kmsg.ConfigResourceType
+	name string
+}
+
+// alterConfigs has what is set on a resource edited by who may do it. It counts how often a request names a resource: there may
+// be one change of each.
+func (rq *request) alterConfigs(r configResource, named map[configResource]int, edit func(map[string]string) error, validateOnly bool) error {
+	typ, name := r.typ, r.name
+	if named[r] > 1 {
+		return refusef(codeInvalidRequest, "resource %q is named twice in one request", name)
+	}
 	if err := rq.mayConfigs(kmsg.ACLOperationAlterConfigs, typ, name); err != nil {
 		return err
 	}

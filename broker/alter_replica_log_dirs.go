@@ -25,10 +25,10 @@ func serveAlterReplicaLogDirs(rq *request, m kmsg.Request) error {
 				switch {
 				case !may:
 					rp.ErrorCode = rq.code(codeClusterAuthorization)
-				case t == nil || t.partition(index) == nil:
-					rp.ErrorCode = rq.code(codeUnknownTopicOrPartition)
 				case dir.Dir != b.cfg.DataDir:
 					rp.ErrorCode = rq.code(codeLogDirNotFound)
+				case t == nil || t.partition(index) == nil:
+					rp.ErrorCode = rq.code(codeUnknownTopicOrPartition)
 				}
 				rt.Partitions = append(rt.Partitions, rp)
 			}

@@ -37,7 +37,12 @@ func serveAlterUserSCRAMCredentials(rq *request, m kmsg.Request) error {
 	}
 	for i := range req.Deletions {
 		d := &req.Deletions[i]
-		add(d.Name, credentialChange{mechanism: scramMechanism(d.Mechanism)}, checkCredential(d.Name, scramMechanism(d.Mechanism)))
+		mech := scramMechanism(d.Mechanism)
+		err := checkCredential(d.Name, mech)
+		if err == nil && !rq.broker().users.has(d.Name, mech) {
+			err = refusef(codeResourceNotFound, "user %s has no credential for %s", d.Name, mech)
+		}
+		add(d.Name, credentialChange{mechanism: mech}, err)
 	}
 	for i := range req.Upsertions {
 		u := &req.Upsertions[i]

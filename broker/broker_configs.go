@@ -18,6 +18,14 @@ type brokerConfig struct {
 	put func(c *Config, value string) // puts a checked value into a configuration
 }
 
+// retentionMillis allows a time of a millisecond and more, and -1 for no limit.
+func retentionMillis(s string) error {
+	if s == "-1" {
+		return nil
+	}
+	return integer(1, maxInt64)(s)
+}
+
 // brokerConfigs in the order they are listed.
 var brokerConfigs = []brokerConfig{
 	{
@@ -34,7 +42,7 @@ var brokerConfigs = []brokerConfig{
 	},
 	{
 		configKey{
-			name: "log.retention.ms", typ: kmsg.ConfigTypeLong, check: integer(-1, maxInt64),
+			name: "log.retention.ms", typ: kmsg.ConfigTypeLong, check: retentionMillis,
 			standard: func(c *Config) string { return millisText(c.RetentionAge) },
 			doc:      "how long records are kept where their topic does not say; -1 is for ever.",
 		},
@@ -186,8 +194,9 @@ func (lc *liveConfig) edit(level string, edit func(map[string]string) error, val
 		if key == nil {
 			return refusef(codeInvalidRequest, "config %s cannot be changed while the broker runs", name)
 		}
-		if err := key.check(value); err != nil {
-			return refusef(codeInvalidConfig, "config %s=%q: %v", name, value, err)
+		configs[name] = key.canonical(value)
+		if err := key.check(configs[name]); err != nil {
+			return refusef(codeInvalidRequest, "config %s=%q: %v", name, value, err)
 		}
 	}
 	set[level] = configs

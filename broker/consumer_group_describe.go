@@ -23,7 +23,6 @@ func serveConsumerGroupDescribe(rq *request, m kmsg.Request) error {
 			resp.Groups = append(resp.Groups, rg)
 			continue
 		}
-		rg.AuthorizedOperations = rq.operations(req.IncludeAuthorizedOperations, kmsg.ACLResourceTypeGroup, id)
 		told := false
 		_, c := b.groups.with(id, false, func(g *group) {
 			if told = g.consumer != nil; told {
@@ -35,6 +34,8 @@ func serveConsumerGroupDescribe(rq *request, m kmsg.Request) error {
 			c = codeInvalidGroupID
 		case c == codeNone && !told:
 			c, rg.ErrorMessage = codeGroupIDNotFound, kmsg.StringPtr(fmt.Sprintf("no consumer group %s", id))
+		case c == codeNone:
+			rg.AuthorizedOperations = rq.operations(req.IncludeAuthorizedOperations, kmsg.ACLResourceTypeGroup, id)
 		}
 		rg.ErrorCode = rq.code(c)
 		resp.Groups = append(resp.Groups, rg)
@@ -50,7 +51,7 @@ func (g *group) describeConsumer(rg *kmsg.ConsumerGroupDescribeResponseGroup, ve
 		rm := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		rm.MemberID, rm.InstanceID, rm.RackID, rm.MemberEpoch = m.id, m.instance, m.rack, m.epoch
 		rm.ClientID, rm.ClientHost, rm.SubscribedTopics = m.clientID, m.host, m.names
-		if m.pattern != "" {
+		if m.classic == nil {
 			rm.SubscribedTopicRegex = kmsg.StringPtr(m.pattern)
 		}
 		rm.Assignment = g.describeAssignment(m.assigned)

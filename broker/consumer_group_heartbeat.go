@@ -62,6 +62,9 @@ func serveConsumerGroupHeartbeat(rq *request, msg kmsg.Request) error {
 	known, c := b.groups.with(req.Group, req.MemberEpoch == 0, func(g *group) {
 		var records []record
 		if records, no = g.consumerHeartbeat(rq, req, resp); len(records) == 0 {
+			if no != nil && g.fresh {
+				b.groups.drop(g)
+			}
 			return
 		}
 		var err error
@@ -111,19 +114,16 @@ func checkHeartbeat(req *kmsg.ConsumerGroupHeartbeatRequest) *heartbeatRefusal {
 		return invalid("MemberId can't be empty.")
 	case req.MemberEpoch == epochLeaveStatic && req.InstanceID == nil:
 		return invalid("InstanceId can't be null when the member leaves for a while.")
-	case req.ServerAssignor != nil && consumerAssignors[*req.ServerAssignor] == nil:
-		return &heartbeatRefusal{codeUnsupportedAssignor, fmt.Sprintf("ServerAssignor %s is not supported. Supported assignors: %s, %s.", *req.ServerAssignor, assignorUniform, assignorRange)}
-	}
-	if req.MemberEpoch != 0 {
-		return nil
-	}
-	switch {
+	case req.MemberEpoch != 0:
 	case req.RebalanceTimeoutMillis == -1:
 		return invalid("RebalanceTimeoutMs must be provided in first request.")
 	case req.Topics == nil || len(req.Topics) > 0:
 		return invalid("TopicPartitions must be empty when (re-)joining.")
 	case req.SubscribedTopicNames == nil && req.SubscribedTopicRegex == nil:
 		return invalid("Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.")
+	}
+	if req.ServerAssignor != nil && consumerAssignors[*req.ServerAssignor] == nil {
+		return &heartbeatRefusal{codeUnsupportedAssignor, fmt.Sprintf("ServerAssignor %s is not supported. Supported assignors: %s, %s.", *req.ServerAssignor, assignorUniform, assignorRange)}
 	}
 	return nil
 }
@@ -148,12 +148,12 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 	}
 	records = append(records, replaced...)
 	cg := g.consumer
-	changed, no := g.subscribe(m, req)
+	changed, renewed, no := g.subscribe(m, req)
 	if no != nil {
 		return records, no
 	}
 	if m.classic != nil {
-		m.classic, changed = nil, true // it went on to this protocol under its id
+		m.classic, changed, renewed = nil, true, true // it went on to this protocol under its id
 		m.stopTime()
 	}
 	if m.regex != nil {
@@ -176,7 +176,7 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 		records = append(records, consumerMemberRecord(g.id, m.id, m))
 	}
 	before := m.assigned
-	records = append(records, g.advance(m, owned, changed, isNew)...)
+	records = append(records, g.advance(m, owned, renewed || isNew, isNew)...)
 
 	resp.MemberID, resp.MemberEpoch = &m.id, m.epoch
 	resp.HeartbeatIntervalMillis = int32(g.gs.b.groupConfigs.heartbeat(g.id).Milliseconds())
@@ -196,9 +196,15 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 func (g *group) becomeConsumer(req *kmsg.ConsumerGroupHeartbeatRequest) ([]record, *heartbeatRefusal) {
 	switch {
 	case req.MemberEpoch == 0 && g.state == groupEmpty:
+		if req.SubscribedTopicRegex != nil {
+			if _, no := compilePattern(*req.SubscribedTopicRegex); no != nil {
+				return nil, no
+			}
+		}
 		records := g.leaveKind()
 		g.forgetPending()
 		g.consumer, g.protocolType = newConsumerGroup(), consumerProtocol
+		g.consumer.epoch = 1 // so that its first members begin with 2, as Kafka's
 		return records, nil
 	case req.MemberEpoch > 0 || !g.mayUpgrade():
 		return nil, &heartbeatRefusal{codeGroupIDNotFound, fmt.Sprintf("Group %s is not a consumer group.", g.id)}
@@ -236,10 +242,10 @@ func (g *group) noRoom() *heartbeatRefusal {
 }
 
 // advance has the group take in what a member says, and moves the member on. It returns the records that say what has changed.
-func (g *group) advance(m *consumerMember, owned assignment, changed, isNew bool) []record {
+func (g *group) advance(m *consumerMember, owned assignment, renewed, isNew bool) []record {
 	cg := g.consumer
 	var records []record
-	if g.noticeTopics(changed || isNew) || changed || isNew {
+	if g.noticeTopics(renewed) || renewed {
 		cg.epoch++
 		records = append(records, consumerGroupRecord(g.id, &cg.epoch))
 	}
@@ -335,22 +341,23 @@ func (g *group) replaceStatic(rq *request, former *consumerMember, id string) (*
 		consumerMemberRecord(g.id, id, m), targetMemberRecord(g.id, id, cg.target[id]), currentRecord(g.id, id, m))
 }
 
-// subscribe takes in what a heartbeat says of a member, and returns whether that changes anything for the group.
-func (g *group) subscribe(m *consumerMember, req *kmsg.ConsumerGroupHeartbeatRequest) (changed bool, no *heartbeatRefusal) {
+// subscribe takes in what a heartbeat says of a member, and returns whether that is news, and whether its subscription is another
+// one: then partitions are assigned anew. The assignor it prefers counts from the next time that happens.
+func (g *group) subscribe(m *consumerMember, req *kmsg.ConsumerGroupHeartbeatRequest) (changed, renewed bool, no *heartbeatRefusal) {
 	if p := req.SubscribedTopicRegex; p != nil && *p != m.pattern {
 		var regex *regexp.Regexp
 		if *p != "" {
 			if regex, no = compilePattern(*p); no != nil {
-				return false, no
+				return false, false, no
 			}
 		}
-		m.pattern, m.regex, changed = *p, regex, true
+		m.pattern, m.regex, changed, renewed = *p, regex, true, true
 	}
 	if req.SubscribedTopicNames != nil {
 		names := slices.Clone(req.SubscribedTopicNames)
 		slices.Sort(names)
 		if names = slices.Compact(names); !slices.Equal(names, m.names) {
-			m.names, changed = names, true
+			m.names, changed, renewed = names, true, true
 		}
 	}
 	if req.ServerAssignor != nil && *req.ServerAssignor != m.assignor {
@@ -362,7 +369,7 @@ func (g *group) subscribe(m *consumerMember, req *kmsg.ConsumerGroupHeartbeatReq
 	if req.RebalanceTimeoutMillis != -1 {
 		m.rebalance = time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond
 	}
-	return changed, nil
+	return changed, renewed, nil
 }
 
 func compilePattern(p string) (*regexp.Regexp, *heartbeatRefusal) {

@@ -238,20 +238,20 @@ func TestConsumerGroupReconciles(t *testing.T) {
 		t.Fatal(err)
 	}
 	one, two := &rawMember{t: t, cl: cl, id: "one"}, &rawMember{t: t, cl: cl, id: "two"}
-	if one.heartbeat(nil); !slices.Equal(one.has, []int32{0, 1, 2, 3}) || one.epoch != 1 {
+	if one.heartbeat(nil); !slices.Equal(one.has, []int32{0, 1, 2, 3}) || one.epoch != 2 {
 		t.Fatalf("alone: epoch %d, %v", one.epoch, one.has)
 	}
-	if two.heartbeat(nil); len(two.has) != 0 || two.epoch != 2 {
+	if two.heartbeat(nil); len(two.has) != 0 || two.epoch != 3 {
 		t.Fatalf("newcomer: epoch %d, %v", two.epoch, two.has)
 	}
 	// One still says it has all: it is told what it may keep, and stays in its epoch.
 	had := one.has
-	if one.heartbeat(one.owns); len(one.has) != 2 || one.epoch != 1 {
+	if one.heartbeat(one.owns); len(one.has) != 2 || one.epoch != 2 {
 		t.Fatalf("told to give up: epoch %d, %v", one.epoch, one.has)
 	}
 	keeps := one.has
 	one.has = had
-	if resp := one.heartbeat(one.owns); resp.Assignment != nil || one.epoch != 1 {
+	if resp := one.heartbeat(one.owns); resp.Assignment != nil || one.epoch != 2 {
 		t.Fatalf("while it gives up: %+v", resp)
 	}
 	if two.heartbeat(two.owns); len(two.has) != 0 {
@@ -261,10 +261,10 @@ func TestConsumerGroupReconciles(t *testing.T) {
 		t.Errorf("state %s", d.State)
 	}
 	one.has = keeps
-	if one.heartbeat(one.owns); one.epoch != 2 {
+	if one.heartbeat(one.owns); one.epoch != 3 {
 		t.Fatalf("after giving up: epoch %d", one.epoch)
 	}
-	if two.heartbeat(two.owns); len(two.has) != 2 || two.epoch != 2 {
+	if two.heartbeat(two.owns); len(two.has) != 2 || two.epoch != 3 {
 		t.Fatalf("after the other gave up: epoch %d, %v", two.epoch, two.has)
 	}
 	if d := describeNext(t, cl, "g"); d.State != "Stable" {
@@ -275,7 +275,7 @@ func TestConsumerGroupReconciles(t *testing.T) {
 		change func(*kmsg.ConsumerGroupHeartbeatRequest)
 	}{
 		"an epoch to come":     {kerr.FencedMemberEpoch, func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = 9 }},
-		"an epoch gone by":     {kerr.FencedMemberEpoch, func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = 1 }},
+		"an epoch gone by":     {kerr.FencedMemberEpoch, func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = 2 }},
 		"a stranger":           {kerr.UnknownMemberID, func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberID = "three" }},
 		"no id":                {kerr.InvalidRequest, func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberID = "" }},
 		"an assignor of none":  {kerr.UnsupportedAssignor, func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.ServerAssignor = kmsg.StringPtr("mine") }},
@@ -289,10 +289,10 @@ func TestConsumerGroupReconciles(t *testing.T) {
 		}
 	}
 	// The answer that raised two's epoch was lost: it may say the former one.
-	if resp := two.heartbeat(func(r *kmsg.ConsumerGroupHeartbeatRequest) { two.owns(r); r.MemberEpoch = 1 }); resp.ErrorCode != kerr.FencedMemberEpoch.Code {
+	if resp := two.heartbeat(func(r *kmsg.ConsumerGroupHeartbeatRequest) { two.owns(r); r.MemberEpoch = 2 }); resp.ErrorCode != kerr.FencedMemberEpoch.Code {
 		t.Errorf("an epoch it never had: %v", kerr.ErrorForCode(resp.ErrorCode))
 	}
-	if resp := one.heartbeat(func(r *kmsg.ConsumerGroupHeartbeatRequest) { one.owns(r); r.MemberEpoch = 1 }); resp.ErrorCode != 0 || one.epoch != 2 {
+	if resp := one.heartbeat(func(r *kmsg.ConsumerGroupHeartbeatRequest) { one.owns(r); r.MemberEpoch = 2 }); resp.ErrorCode != 0 || one.epoch != 3 {
 		t.Errorf("its former epoch: %v", kerr.ErrorForCode(resp.ErrorCode))
 	}
 
@@ -311,14 +311,14 @@ func TestConsumerGroupReconciles(t *testing.T) {
 		}
 		return kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
 	}
-	if err := commit("one", 2, one.has[0]); err != nil {
+	if err := commit("one", 3, one.has[0]); err != nil {
 		t.Errorf("commit: %v", err)
 	}
-	if err := commit("one", 1, one.has[0]); err != nil {
+	if err := commit("one", 2, one.has[0]); err != nil {
 		t.Errorf("commit of what it has had since: %v", err)
 	}
 	for what, err := range map[string]error{
-		"what it gave up, with a stale epoch": commit("one", 1, two.has[0]), "an epoch to come": commit("one", 3, one.has[0]),
+		"what it gave up, with a stale epoch": commit("one", 2, two.has[0]), "an epoch to come": commit("one", 4, one.has[0]),
 	} {
 		if err != kerr.StaleMemberEpoch {
 			t.Errorf("commit of %s: %v", what, err)

@@ -177,7 +177,7 @@ func TestClassicMemberAnswers(t *testing.T) {
 	c.sync(classic, generation+1, kerr.IllegalGeneration.Code)
 	// The other learns what it is to give up, and has.
 	id := topicID(t, c.cl, "flows")
-	epoch, share := c.beatWith("next", 1, id, 0, 1, 2, 3)
+	epoch, share := c.beatWith("next", 2, id, 0, 1, 2, 3)
 	epoch, share = c.beatWith("next", epoch, id, share...)
 	if len(share) != 2 || epoch != generation {
 		t.Fatalf("the other has %v in epoch %d of %d", share, epoch, generation)

@@ -31,8 +31,14 @@ func serveCreatePartitions(rq *request, m kmsg.Request) error {
 				err = refusef(codeInvalidAssignment, "replicas can be on broker %d only", b.cfg.NodeID)
 			}
 		}
-		if t := b.topics.get(q.Topic); err == nil && t != nil && !req.ValidateOnly {
-			err = rq.mutate(max(int(q.Count)-len(t.partitions()), 0), 3)
+		if t := b.topics.get(q.Topic); err == nil && t != nil {
+			more := max(int(q.Count)-len(t.partitions()), 0)
+			switch {
+			case len(q.Assignment) > 0 && more > 0 && len(q.Assignment) != more:
+				err = refusef(codeInvalidAssignment, "%d partitions more, and an assignment of %d", more, len(q.Assignment))
+			case !req.ValidateOnly:
+				err = rq.mutate(more, 3)
+			}
 		}
 		if err == nil {
 			err = b.topics.grow(q.Topic, q.Count, req.ValidateOnly)

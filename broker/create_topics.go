@@ -20,11 +20,18 @@ func serveCreateTopics(rq *request, m kmsg.Request) error {
 	b := rq.broker()
 	resp := kmsg.NewPtrCreateTopicsResponse()
 	names := make(map[string]int)
+	partitions := int64(0)
 	for i := range req.Topics {
 		names[req.Topics[i].Topic]++
+		partitions += int64(max(partitionsOf(&req.Topics[i], b.cfg.DefaultPartitions), 0))
 	}
+	told := make(map[string]bool)
 	for i := range req.Topics {
 		q := &req.Topics[i]
+		if told[q.Topic] {
+			continue // one answer for each name
+		}
+		told[q.Topic] = true
 		rt := kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic = q.Topic
 		rt.NumPartitions, rt.ReplicationFactor = -1, -1
@@ -33,8 +40,14 @@ func serveCreateTopics(rq *request, m kmsg.Request) error {
 			resp.Topics = append(resp.Topics, rt)
 			continue
 		}
-		t, configs, err := b.createTopic(rq, q, names[q.Topic] > 1, req.ValidateOnly)
+		var t *topic
+		var configs map[string]string
+		err := error(refusef(codePolicyViolation, "%d partitions in one request", partitions))
+		if partitions <= maxNewPartitions {
+			t, configs, err = b.createTopic(rq, q, names[q.Topic] > 1, req.ValidateOnly)
+		}
 		if err != nil {
+			rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 			refusal := asRefusal(err)
 			rt.ErrorCode, rt.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
 			resp.Topics = append(resp.Topics, rt)
@@ -50,6 +63,9 @@ func serveCreateTopics(rq *request, m kmsg.Request) error {
 		for _, e := range b.live.describe(topicConfigs, configs, kmsg.ConfigSourceDynamicTopicConfig) {
 			c := kmsg.NewCreateTopicsResponseTopicConfig()
 			c.Name, c.Value, c.Source = e.Name, e.Value, int8(e.Source)
+			if i := slices.IndexFunc(q.Configs, func(c kmsg.CreateTopicsRequestTopicConfig) bool { return c.Name == e.Name }); i >= 0 {
+				c.Value = q.Configs[i].Value // as it came
+			}
 			rt.Configs = append(rt.Configs, c)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -57,6 +73,9 @@ func serveCreateTopics(rq *request, m kmsg.Request) error {
 	rq.respond(resp)
 	return nil
 }
+
+// maxNewPartitions is how many partitions Kafka lets one request make.
+const maxNewPartitions = 10_000
 
 // partitionsOf is how many partitions a valid request asks for.
 func partitionsOf(q *kmsg.CreateTopicsRequestTopic, standard int32) int32 {
@@ -70,10 +89,25 @@ func partitionsOf(q *kmsg.CreateTopicsRequestTopic, standard int32) int32 {
 }
 
 func (b *Broker) createTopic(rq *request, q *kmsg.CreateTopicsRequestTopic, twice, validateOnly bool) (*topic, map[string]string, error) {
+	if twice {
+		return nil, nil, refusef(codeInvalidRequest, "topic %s is named twice in one request", q.Topic)
+	}
+	configs := make(map[string]string)
+	without := ""
+	for _, c := range q.Configs {
+		if c.Value == nil {
+			without = c.Name
+			continue
+		}
+		configs[c.Name] = *c.Value
+	}
+	if err := b.topics.checkNew(q.Topic, configs); err != nil {
+		return nil, nil, err
+	}
 	partitions := partitionsOf(q, b.cfg.DefaultPartitions)
 	switch {
-	case twice:
-		return nil, nil, refusef(codeInvalidRequest, "topic %s is named twice in one request", q.Topic)
+	case without != "":
+		return nil, nil, refusef(codeInvalidConfig, "topic config %s has no value", without)
 	case isInternal(q.Topic):
 		return nil, nil, refusef(codeInvalidTopic, "topic %s is the broker's own", q.Topic)
 	case len(q.ReplicaAssignment) > 0 && (q.NumPartitions != -1 || q.ReplicationFactor != -1):
@@ -88,13 +122,6 @@ func (b *Broker) createTopic(rq *request, q *kmsg.CreateTopicsRequestTopic, twic
 		if !slices.Equal(a.Replicas, b.self) || a.Partition < 0 || a.Partition >= partitions {
 			return nil, nil, refusef(codeInvalidAssignment, "partition %d: replicas can be on broker %d only", a.Partition, b.cfg.NodeID)
 		}
-	}
-	configs := make(map[string]string)
-	for _, c := range q.Configs {
-		if c.Value == nil {
-			return nil, nil, refusef(codeInvalidConfig, "topic config %s has no value", c.Name)
-		}
-		configs[c.Name] = *c.Value
 	}
 	if !validateOnly {
 		if err := rq.mutate(int(partitions), 6); err != nil {

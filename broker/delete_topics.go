@@ -23,6 +23,11 @@ func serveDeleteTopics(rq *request, m kmsg.Request) error {
 		q := &req.Topics[i]
 		rt := kmsg.NewDeleteTopicsResponseTopic()
 		rt.Topic, rt.TopicID = q.Topic, q.TopicID
+		if q.Topic != nil && q.TopicID != ([16]byte{}) {
+			rt.ErrorCode, rt.ErrorMessage = rq.code(codeInvalidRequest), kmsg.StringPtr("a topic is named by its name or by its id")
+			resp.Topics = append(resp.Topics, rt)
+			continue
+		}
 		var t *topic
 		unknown := codeUnknownTopicOrPartition
 		if q.Topic != nil {

@@ -15,14 +15,13 @@ func serveDescribeCluster(rq *request, m kmsg.Request) error {
 	b := rq.broker()
 	resp := kmsg.NewPtrDescribeClusterResponse()
 	resp.ClusterAuthorizedOperations = rq.clusterOperations(req.IncludeClusterAuthorizedOperations)
-	resp.EndpointType = req.EndpointType
+	resp.EndpointType = endpointBrokers
 	if rq.version >= 1 && req.EndpointType != endpointBrokers {
 		resp.ErrorCode = rq.code(codeUnsupportedEndpoint)
 		resp.ErrorMessage = kmsg.StringPtr("this is a broker, there is no controller to ask")
 		rq.respond(resp)
 		return nil
 	}
-	resp.EndpointType = endpointBrokers
 	resp.ClusterID, resp.ControllerID = b.dir.ClusterID(), b.cfg.NodeID
 	broker := kmsg.NewDescribeClusterResponseBroker()
 	broker.NodeID = b.cfg.NodeID

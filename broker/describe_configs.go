@@ -36,7 +36,7 @@ func serveDescribeConfigs(rq *request, m kmsg.Request) error {
 			rr.ErrorCode, rr.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
 		}
 		for _, e := range entries {
-			if q.ConfigNames != nil && !slices.Contains(q.ConfigNames, e.Name) {
+			if len(q.ConfigNames) > 0 && !slices.Contains(q.ConfigNames, e.Name) {
 				continue
 			}
 			if !req.IncludeSynonyms {
@@ -71,7 +71,7 @@ func (b *Broker) describeConfigs(q *kmsg.DescribeConfigsRequestResource) ([]kmsg
 	case kmsg.ConfigResourceTypeTopic:
 		t := b.topics.get(q.ResourceName)
 		if t == nil {
-			return nil, refusef(codeUnknownTopicOrPartition, "no topic %s", q.ResourceName)
+			return nil, noTopic(q.ResourceName)
 		}
 		return b.live.describe(topicConfigs, *t.configs.Load(), kmsg.ConfigSourceDynamicTopicConfig), nil
 	case kmsg.ConfigResourceTypeBroker:
@@ -85,6 +85,11 @@ func (b *Broker) describeConfigs(q *kmsg.DescribeConfigsRequestResource) ([]kmsg
 			return nil, refusef(codeInvalidRequest, "a group has a name")
 		}
 		return b.live.describe(groupConfigKeys, b.groupConfigs.of(q.ResourceName), kmsg.ConfigSourceGroupConfig), nil
+	case kmsg.ConfigResourceTypeClientMetrics:
+		if q.ResourceName == "" {
+			return nil, refusef(codeInvalidRequest, "a subscription to metrics has a name")
+		}
+		return nil, nil // nobody has set any
 	default:
 		return nil, refusef(codeInvalidRequest, "resources of type %d have no configs here", q.ResourceType)
 	}

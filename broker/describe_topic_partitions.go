@@ -39,10 +39,7 @@ func serveDescribeTopicPartitions(rq *request, m kmsg.Request) error {
 		}
 	}
 	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
-	left := maxDescribedPartitions
-	if n := int(req.ResponsePartitionLimit); n > 0 {
-		left = min(left, n)
-	}
+	left := min(maxDescribedPartitions, max(int(req.ResponsePartitionLimit), 1))
 	for _, name := range names {
 		rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		rt.Topic, rt.AuthorizedOperations = kmsg.StringPtr(name), noOperations
@@ -55,6 +52,9 @@ func serveDescribeTopicPartitions(rq *request, m kmsg.Request) error {
 		case t == nil:
 			rt.ErrorCode = rq.code(codeUnknownTopicOrPartition)
 		}
+		if may {
+			rt.AuthorizedOperations = rq.operations(true, kmsg.ACLResourceTypeTopic, name)
+		}
 		if rt.ErrorCode != 0 {
 			resp.Topics = append(resp.Topics, rt)
 			continue
@@ -64,7 +64,6 @@ func serveDescribeTopicPartitions(rq *request, m kmsg.Request) error {
 			break
 		}
 		rt.TopicID, rt.IsInternal = t.id, t.internal
-		rt.AuthorizedOperations = rq.operations(true, kmsg.ACLResourceTypeTopic, name)
 		parts := t.partitions()
 		parts = parts[min(int(from), len(parts)):]
 		from = 0

@@ -17,11 +17,13 @@ func serveDescribeTransactions(rq *request, m kmsg.Request) error {
 	resp := kmsg.NewPtrDescribeTransactionsResponse()
 	for _, id := range req.TransactionalIDs {
 		rs := kmsg.NewDescribeTransactionsResponseTransactionState()
-		rs.TransactionalID, rs.ProducerID = id, -1
+		rs.TransactionalID = id
 		c := codeNone
 		switch {
 		case !rq.mayTxn(kmsg.ACLOperationDescribe, id):
 			c = codeTransactionalIDRefused
+		case id == "":
+			c = codeInvalidRequest
 		default:
 			known, refused := rq.broker().txns.with(id, false, func(t *txn) { t.describe(rq, &rs) })
 			if c = refused; !known && c == codeNone {

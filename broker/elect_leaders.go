@@ -13,8 +13,12 @@ func serveElectLeaders(rq *request, m kmsg.Request) error {
 	b := rq.broker()
 	resp := kmsg.NewPtrElectLeadersResponse()
 	may := rq.mayCluster(kmsg.ACLOperationAlter)
-	if !may {
+	known := req.ElectionType == 0 || req.ElectionType == 1 // preferred, unclean
+	switch {
+	case !may:
 		resp.ErrorCode = rq.code(codeClusterAuthorization)
+	case !known:
+		resp.ErrorCode = rq.code(codeInvalidRequest)
 	}
 	for i := range req.Topics {
 		q := &req.Topics[i]
@@ -28,6 +32,8 @@ func serveElectLeaders(rq *request, m kmsg.Request) error {
 			switch {
 			case !may:
 				refusal = clusterRefusal
+			case !known:
+				refusal = refusef(codeInvalidRequest, "election type %d is none", req.ElectionType)
 			case t == nil || t.partition(index) == nil:
 				refusal = refusef(codeUnknownTopicOrPartition, "no partition %s-%d", q.Topic, index)
 			}

@@ -23,6 +23,10 @@ func serveEndTxn(rq *request, m kmsg.Request) error {
 		done(codeTransactionalIDRefused)
 		return nil
 	}
+	if req.TransactionalID == "" {
+		done(codeInvalidRequest)
+		return nil
+	}
 	var (
 		l       logged
 		t       *txn

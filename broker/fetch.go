@@ -257,7 +257,7 @@ func (f *fetch) resolve() {
 // checkEpoch compares the leader epoch a client believes in with the one there is (KIP-320).
 func (p *partition) checkEpoch(epoch int32) code {
 	switch {
-	case epoch < 0 || epoch == p.epoch:
+	case epoch == -1 || epoch == p.epoch:
 		return codeNone
 	case epoch < p.epoch:
 		return codeFencedLeaderEpoch

@@ -224,7 +224,7 @@ func (f *fetch) choose() {
 	for i := range f.parts {
 		p := &f.parts[i]
 		p.watermark, p.stable, p.start = -1, -1, -1
-		if p.part != nil {
+		if p.part != nil && p.code == codeNone {
 			p.watermark, p.stable, p.start = p.part.log.HighWatermark(), p.part.log.LastStableOffset(), p.part.log.StartOffset()
 		}
 		p.told = f.kept == nil || !f.throttled && p.news()

@@ -60,6 +60,7 @@ type group struct {
 	delayUntil   time.Time              // end of the initial delay's extensions; zero when it is over
 	timer        *time.Timer            // of the rebalance
 	timerRun     uint64                 // tells a timer that was stopped too late
+	fresh        bool                   // made for the request that has it locked
 	saving       bool                   // the leader's assignment is on its way to the disk
 	offsets      map[topicPartition]committed
 	consumer     *consumerGroup                         // of a group of KIP-848, else nil
@@ -163,16 +164,13 @@ func sameProtocols(a, b []groupProtocol) bool {
 	return true
 }
 
-// supports says whether a member that knows these protocols can be in the group: there must be one that all know.
-func (g *group) supports(protocolType string, protocols []groupProtocol, but *member) bool {
+// supports says whether a member that knows these protocols can be in the group: there must be one that all know. Like Kafka it
+// counts what a member that joins again knew before, so that one who is alone cannot change to another protocol either.
+func (g *group) supports(protocolType string, protocols []groupProtocol) bool {
 	if protocolType == "" || len(protocols) == 0 {
 		return false
 	}
-	others := len(g.members)
-	if but != nil {
-		others--
-	}
-	if others == 0 {
+	if len(g.members) == 0 {
 		return true
 	}
 	if protocolType != g.protocolType {
@@ -181,7 +179,7 @@ func (g *group) supports(protocolType string, protocols []groupProtocol, but *me
 	for _, p := range protocols {
 		all := true
 		for _, m := range g.members {
-			if m != but && !m.knows(p.name) {
+			if !m.knows(p.name) {
 				all = false
 				break
 			}

@@ -15,7 +15,7 @@ import (
 // KIP-848's groups.
 var groupConfigKeys = []configKey{
 	{
-		name: "consumer.assignment.interval.ms", typ: kmsg.ConfigTypeInt, check: integer(0, 15_000), standard: fixed("0"),
+		name: "consumer.assignment.interval.ms", broker: "group.consumer.assignment.interval.ms", typ: kmsg.ConfigTypeInt, check: integer(0, 15_000), standard: fixed("1000"),
 		doc: "kept as set; partitions are assigned anew as soon as something changes.",
 	},
 	{
@@ -142,7 +142,8 @@ func (gc *groupConfigs) edit(group string, edit func(map[string]string) error, v
 		if key == nil {
 			return refusef(codeInvalidConfig, "unknown group config %s", name)
 		}
-		if err := key.check(value); err != nil {
+		configs[name] = key.canonical(value)
+		if err := key.check(configs[name]); err != nil {
 			return refusef(codeInvalidConfig, "group config %s=%q: %v", name, value, err)
 		}
 	}

@@ -83,6 +83,7 @@ func (gs *groups) with(id string, create bool, f func(*group)) (bool, code) {
 			return false, codePolicyViolation
 		case g == nil:
 			g = newGroup(gs, id)
+			g.fresh = true
 			gs.byID[id] = g
 		}
 		gs.mu.Unlock()
@@ -90,10 +91,19 @@ func (gs *groups) with(id string, create bool, f func(*group)) (bool, code) {
 		if g.state != groupDead {
 			defer g.mu.Unlock()
 			f(g)
+			g.fresh = false
 			return true, codeNone
 		}
 		g.mu.Unlock() // it has just gone; there may be a new one
 	}
+}
+
+// drop takes out a locked group that was made for a request that was then refused.
+func (gs *groups) drop(g *group) {
+	g.state = groupDead
+	gs.mu.Lock()
+	delete(gs.byID, g.id)
+	gs.mu.Unlock()
 }
 
 // list returns the groups by name.

@@ -19,6 +19,10 @@ func serveIncrementalAlterConfigs(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.IncrementalAlterConfigsRequest)
 	b := rq.broker()
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
+	named := make(map[configResource]int)
+	for i := range req.Resources {
+		named[configResource{req.Resources[i].ResourceType, req.Resources[i].ResourceName}]++
+	}
 	for i := range req.Resources {
 		q := &req.Resources[i]
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
@@ -26,7 +30,7 @@ func serveIncrementalAlterConfigs(rq *request, m kmsg.Request) error {
 		edit := func(configs map[string]string) error {
 			return editConfigs(b.live.config.Load(), q.ResourceType, configs, q.Configs)
 		}
-		if refusal := asRefusal(rq.alterConfigs(q.ResourceType, q.ResourceName, edit, req.ValidateOnly)); refusal != nil {
+		if refusal := asRefusal(rq.alterConfigs(configResource{q.ResourceType, q.ResourceName}, named, edit, req.ValidateOnly)); refusal != nil {
 			rr.ErrorCode, rr.ErrorMessage = rq.code(refusal.code), kmsg.StringPtr(refusal.text)
 		}
 		resp.Resources = append(resp.Resources, rr)
@@ -53,11 +57,11 @@ func editConfigs(cfg *Config, typ kmsg.ConfigResourceType, configs map[string]st
 		default:
 			key = topicConfig(c.Name)
 		}
+		if c.Value == nil && c.Op != kmsg.IncrementalAlterConfigOpDelete {
+			return refusef(codeInvalidRequest, "config %s has no value", c.Name)
+		}
 		if key == nil {
 			return unknown
-		}
-		if c.Value == nil && c.Op != kmsg.IncrementalAlterConfigOpDelete {
-			return refusef(codeInvalidConfig, "config %s has no value", c.Name)
 		}
 		switch c.Op {
 		case kmsg.IncrementalAlterConfigOpSet:

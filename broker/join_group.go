@@ -106,7 +106,7 @@ func (g *group) joinClassic(rq *request, req *kmsg.JoinGroupRequest, protocols [
 		return
 	}
 	m, c := g.find(req.MemberID, req.InstanceID)
-	if c == codeNone && !g.supports(req.ProtocolType, protocols, m) {
+	if !g.supports(req.ProtocolType, protocols) {
 		c = codeInconsistentProtocol
 	}
 	if c != codeNone {
@@ -141,7 +141,7 @@ func (g *group) joinNew(rq *request, req *kmsg.JoinGroupRequest, protocols []gro
 		refuseJoin(rq, req.MemberID, codeGroupMaxSizeReached)
 		return
 	}
-	if !g.supports(req.ProtocolType, protocols, nil) {
+	if !g.supports(req.ProtocolType, protocols) {
 		refuseJoin(rq, req.MemberID, codeInconsistentProtocol)
 		return
 	}
@@ -254,7 +254,7 @@ func (g *group) update(m *member, rq *request, req *kmsg.JoinGroupRequest, proto
 // rejoinStatic gives the place of a static member to its new self, under a new member id. While its subscription is the same
 // nobody else needs to hear of it.
 func (g *group) rejoinStatic(rq *request, req *kmsg.JoinGroupRequest, m *member, protocols []groupProtocol) {
-	if !g.supports(req.ProtocolType, protocols, m) {
+	if !g.supports(req.ProtocolType, protocols) {
 		refuseJoin(rq, req.MemberID, codeInconsistentProtocol)
 		return
 	}

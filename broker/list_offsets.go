@@ -27,6 +27,9 @@ const (
 	listEarliestUpload = -6
 )
 
+// listedFrom is the version since which a timestamp has a meaning of its own.
+var listedFrom = map[int64]int16{listMaxTimestamp: 7, listEarliestLocal: 8, listLatestTiered: 9, listEarliestUpload: 11}
+
 func serveListOffsets(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.ListOffsetsRequest)
 	b := rq.broker()
@@ -70,7 +73,11 @@ func (b *Broker) listOffsets(rq *request, req *kmsg.ListOffsetsRequest, denied m
 		rt.Topic = req.Topics[i].Topic
 		t := b.topics.get(rt.Topic)
 		for j := range req.Topics[i].Partitions {
-			rp := b.listOffset(t, &req.Topics[i].Partitions[j], denied[rt.Topic], req.IsolationLevel == 1)
+			q := &req.Topics[i].Partitions[j]
+			rp := b.listOffset(t, q, denied[rt.Topic], req.IsolationLevel == 1)
+			if (rq.version < listedFrom[q.Timestamp] || q.Timestamp < listEarliestUpload) && !denied[rt.Topic] {
+				rp = noListedOffset(q.Partition, codeUnsupportedVersion)
+			}
 			rq.code(code(rp.ErrorCode))
 			if rq.version == 0 && rp.ErrorCode == 0 {
 				rp.OldStyleOffsets = []int64{}
@@ -85,9 +92,15 @@ func (b *Broker) listOffsets(rq *request, req *kmsg.ListOffsetsRequest, denied m
 	return resp
 }
 
-func (b *Broker) listOffset(t *topic, q *kmsg.ListOffsetsRequestTopicPartition, denied, committed bool) kmsg.ListOffsetsResponseTopicPartition {
+// noListedOffset is an answer without an offset.
+func noListedOffset(partition int32, c code) kmsg.ListOffsetsResponseTopicPartition {
 	r := kmsg.NewListOffsetsResponseTopicPartition()
-	r.Partition, r.Timestamp, r.Offset, r.LeaderEpoch = q.Partition, -1, -1, -1
+	r.Partition, r.Timestamp, r.Offset, r.LeaderEpoch, r.ErrorCode = partition, -1, -1, -1, int16(c)
+	return r
+}
+
+func (b *Broker) listOffset(t *topic, q *kmsg.ListOffsetsRequestTopicPartition, denied, committed bool) kmsg.ListOffsetsResponseTopicPartition {
+	r := noListedOffset(q.Partition, codeNone)
 	if denied {
 		r.ErrorCode = int16(codeTopicAuthorization)
 		return r

@@ -71,7 +71,9 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 			rp.ErrorCode = int16(commits.take(t, unknown, qp.Partition, c, qp.Metadata))
 			rt.Partitions = append(rt.Partitions, rp)
 		}
-		resp.Topics = append(resp.Topics, rt)
+		if len(rt.Partitions) > 0 {
+			resp.Topics = append(resp.Topics, rt)
+		}
 	}
 	done := func(c code) {
 		for i := range resp.Topics {
@@ -97,7 +99,7 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 	var l logged
 	var refused code
 	// Whoever manages its partitions by itself need not have been here before.
-	known, c := b.groups.with(req.Group, req.Generation < 0, func(found *group) {
+	known, c := b.groups.with(req.Group, req.Generation < 0 && len(commits) > 0, func(found *group) {
 		g = found
 		if refused = g.mayCommit(req); refused != codeNone || len(commits) == 0 {
 			return
@@ -122,7 +124,9 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 		}
 	})
 	if !known && c == codeNone {
-		c = codeIllegalGeneration
+		if c = codeIllegalGeneration; rq.version >= 9 {
+			c = codeGroupIDNotFound
+		}
 	}
 	if c == codeNone {
 		c = refused

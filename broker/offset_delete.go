@@ -25,22 +25,29 @@ func serveOffsetDelete(rq *request, m kmsg.Request) error {
 		for i := range req.Topics {
 			rt := kmsg.NewOffsetDeleteResponseTopic()
 			rt.Topic = req.Topics[i].Topic
+			t := b.topics.get(rt.Topic)
 			denied := !rq.mayTopic(kmsg.ACLOperationRead, rt.Topic)
 			for _, qp := range req.Topics[i].Partitions {
 				rp := kmsg.NewOffsetDeleteResponseTopicPartition()
 				rp.Partition = qp.Partition
 				tp := topicPartition{rt.Topic, qp.Partition}
-				if denied {
+				_, committed := g.offsets[tp]
+				switch {
+				case denied:
 					rp.ErrorCode = rq.code(codeTopicAuthorization)
-				} else if subscribed == nil && g.size() > 0 || subscribed[rt.Topic] {
+				case t == nil || t.partition(qp.Partition) == nil:
+					rp.ErrorCode = rq.code(codeUnknownTopicOrPartition)
+				case subscribed == nil && g.size() > 0 || subscribed[rt.Topic]:
 					rp.ErrorCode = rq.code(codeGroupSubscribed)
-				} else if _, ok := g.offsets[tp]; ok || g.holds(tp) {
+				case committed || g.holds(tp):
 					records = append(records, offsetRecord(g.id, tp, nil))
 					gone = append(gone, tp)
 				}
 				rt.Partitions = append(rt.Partitions, rp)
 			}
-			resp.Topics = append(resp.Topics, rt)
+			if len(rt.Partitions) > 0 {
+				resp.Topics = append(resp.Topics, rt)
+			}
 		}
 		if len(records) == 0 {
 			return

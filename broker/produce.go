@@ -81,10 +81,7 @@ func serveProduce(rq *request, _ kmsg.Request) error {
 			out = append(out, id[:]...)
 		} else {
 			name := cur.str(rq.flexible)
-			if t = rq.broker().topics.lookup(name); t == nil && commitlog.CheckTopic(string(name)) != nil {
-				unknown = codeInvalidTopic
-			}
-			t, unknown = rq.permit(kmsg.ACLOperationWrite, t, name, unknown)
+			t, unknown = rq.permit(kmsg.ACLOperationWrite, rq.broker().topics.lookup(name), name, unknown)
 			out = appendString(out, rq.flexible, name)
 		}
 		parts := max(cur.arrayLen(rq.flexible, 1), 0)
@@ -212,6 +209,13 @@ func produceTo(rq *request, t *topic, index int32, records []byte, acks int16, t
 	if err != nil {
 		c.produceRejected.Add(1)
 		r.code, r.text = logCode(err), err.Error()
+		switch r.code {
+		case codeUnsupportedFormat:
+			r.code = codeInvalidRecord // this version takes no other
+		case codeMessageTooLarge, codeCorruptMessage, codeUnknownTopicOrPartition, codeStorageError:
+		default: // refused by what the records say; then Kafka tells where the log begins
+			r.start = part.log.StartOffset()
+		}
 		return r
 	}
 	if info.Duplicate {

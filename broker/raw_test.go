@@ -296,7 +296,7 @@ func TestEveryVersion(t *testing.T) {
 					t.Errorf("metadata v%d: %+v", version, r)
 				}
 			case *kmsg.ConsumerGroupHeartbeatResponse:
-				if r.ErrorCode != 0 || r.MemberEpoch != int32(version)+1 || r.Assignment == nil {
+				if r.ErrorCode != 0 || r.MemberEpoch != int32(version)+2 || r.Assignment == nil {
 					t.Errorf("consumer group heartbeat v%d: %+v", version, r)
 				}
 			case *kmsg.ConsumerGroupDescribeResponse:

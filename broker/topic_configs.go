@@ -27,6 +27,33 @@ type configKey struct {
 	doc   string
 }
 
+// canonical writes a value as Kafka shows it (ConfigDef.parseType, ConfigDef.convertToString).
+func (k *configKey) canonical(value string) string {
+	switch k.typ {
+	case kmsg.ConfigTypeInt, kmsg.ConfigTypeLong:
+		value = strings.TrimSpace(value)
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			value = strconv.FormatInt(n, 10)
+		}
+	case kmsg.ConfigTypeDouble:
+		value = strings.TrimSpace(value)
+		if f, err := strconv.ParseFloat(value, 64); err == nil {
+			if value = strconv.FormatFloat(f, 'f', -1, 64); !strings.Contains(value, ".") {
+				value += ".0"
+			}
+		}
+	case kmsg.ConfigTypeBoolean:
+		value = strings.ToLower(strings.TrimSpace(value))
+	case kmsg.ConfigTypeList:
+		words := strings.Split(strings.TrimSpace(value), ",")
+		for i, w := range words {
+			words[i] = strings.TrimSpace(w)
+		}
+		value = strings.Join(words, ",")
+	}
+	return value
+}
+
 func fixed(s string) func(*Config) string { return func(*Config) string { return s } }
 
 func integer(lo, hi int64) func(string) error {
@@ -226,14 +253,15 @@ func topicConfig(name string) *configKey {
 	return nil
 }
 
-// checkConfigs refuses a name Kafka does not have and a value it does not allow.
+// checkConfigs refuses a name Kafka does not have and a value it does not allow, and writes the values as Kafka shows them.
 func checkConfigs(configs map[string]string) error {
 	for name, value := range configs {
 		k := topicConfig(name)
 		if k == nil {
 			return refusef(codeInvalidConfig, "unknown topic config %s", name)
 		}
-		if err := k.check(value); err != nil {
+		configs[name] = k.canonical(value)
+		if err := k.check(configs[name]); err != nil {
 			return refusef(codeInvalidConfig, "topic config %s=%q: %v", name, value, err)
 		}
 	}

@@ -311,19 +311,13 @@ func (ts *topics) create(name string, partitions int32, configs map[string]strin
 	if partitions < 0 {
 		partitions = ts.cfg.DefaultPartitions
 	}
-	if commitlog.CheckTopic(name) != nil {
-		return nil, refusef(codeInvalidTopic, "topic name %q: want 1 to 249 of a-z A-Z 0-9 . _ -, and neither . nor ..", name)
-	}
 	if partitions == 0 {
 		return nil, refusef(codeInvalidPartitions, "topic %s: at least 1 partition is needed", name)
 	}
-	if err := checkConfigs(configs); err != nil {
-		return nil, err
-	}
 	ts.change.Lock()
 	defer ts.change.Unlock()
-	if t := ts.get(name); t != nil {
-		return t, refusef(codeTopicExists, "topic '%s' already exists", name) // scripts look for these last words
+	if err := ts.checkNew(name, configs); err != nil {
+		return ts.get(name), err
 	}
 	if err := ts.roomFor(partitions); err != nil {
 		return nil, err
@@ -345,6 +339,25 @@ func (ts *topics) create(name string, partitions int32, configs map[string]strin
 		return nil, err
 	}
 	return t, nil
+}
+
+// noTopic refuses a name that no topic has, or that none can have.
+func noTopic(name string) *topicError {
+	if commitlog.CheckTopic(name) != nil {
+		return refusef(codeInvalidTopic, "topic name %q: want 1 to 249 of a-z A-Z 0-9 . _ -, and neither . nor ..", name)
+	}
+	return refusef(codeUnknownTopicOrPartition, "no topic %s", name)
+}
+
+// checkNew refuses a topic that cannot be made because of its name, or of a config, whose values it writes as Kafka shows them.
+func (ts *topics) checkNew(name string, configs map[string]string) error {
+	if commitlog.CheckTopic(name) != nil {
+		return noTopic(name)
+	}
+	if ts.get(name) != nil {
+		return refusef(codeTopicExists, "topic '%s' already exists", name) // scripts look for these last words
+	}
+	return checkConfigs(configs)
 }
 
 // roomFor refuses partitions beyond the limit.
@@ -417,18 +430,18 @@ func (ts *topics) configure(name string, edit func(map[string]string) error, val
 	ts.change.Lock()
 	defer ts.change.Unlock()
 	t := ts.get(name)
-	if t == nil {
-		return refusef(codeUnknownTopicOrPartition, "no topic %s", name)
-	}
-	configs := maps.Clone(*t.configs.Load())
-	if configs == nil {
-		configs = make(map[string]string)
+	configs := make(map[string]string)
+	if t != nil {
+		maps.Copy(configs, *t.configs.Load())
 	}
 	if err := edit(configs); err != nil {
 		return err
 	}
 	if err := checkConfigs(configs); err != nil {
 		return err
+	}
+	if t == nil { // in Kafka, too, that comes after what is wrong with the configs
+		return noTopic(name)
 	}
 	if validateOnly {
 		return nil

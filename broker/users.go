@@ -204,6 +204,14 @@ func (us *users) alter(name string, changes []credentialChange) error {
 	return nil
 }
 
+// has says whether a credential of a user is kept.
+func (us *users) has(name string, m scramMechanism) bool {
+	us.mu.RLock()
+	defer us.mu.RUnlock()
+	_, ok := us.stored[credentialKey{m, name}]
+	return ok
+}
+
 // list returns which credentials are kept, by name and mechanism.
 func (us *users) list() []credentialKey {
 	us.mu.RLock()
