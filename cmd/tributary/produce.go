@@ -291,22 +291,24 @@ func (p *producing) send(ctx context.Context, text []byte) error {
 	return nil
 }
 
-// byRecord sends a record to the partition it names, and others by key.
+// byRecord sends a record to the partition it names, and others by key, or where little waits.
 type byRecord struct{ kgo.Partitioner }
 
 func (b byRecord) ForTopic(topic string) kgo.TopicPartitioner {
-	return &byRecordTopic{b.Partitioner.ForTopic(topic)}
+	return &byRecordTopic{b.Partitioner.ForTopic(topic).(kgo.TopicBackupPartitioner)} // as that of kgo.UniformBytesPartitioner is
 }
 
-type byRecordTopic struct{ kgo.TopicPartitioner }
+type byRecordTopic struct{ kgo.TopicBackupPartitioner }
 
-func (b *byRecordTopic) RequiresConsistency(*kgo.Record) bool { return true }
+func (b *byRecordTopic) RequiresConsistency(r *kgo.Record) bool {
+	return r.Partition >= 0 || b.TopicBackupPartitioner.RequiresConsistency(r)
+}
 
-func (b *byRecordTopic) Partition(r *kgo.Record, n int) int {
+func (b *byRecordTopic) PartitionByBackup(r *kgo.Record, n int, waiting kgo.TopicBackupIter) int {
 	if r.Partition >= 0 {
 		return int(r.Partition) // one that does not exist fails the record
 	}
-	return b.TopicPartitioner.Partition(r, n)
+	return b.TopicBackupPartitioner.PartitionByBackup(r, n, waiting)
 }
 
 // jsonRecord is a record as consume --output json writes it and produce --input
