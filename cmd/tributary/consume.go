@@ -40,6 +40,11 @@ type consumeOptions struct {
 	output        string
 	print         string
 	keySep        string
+	headerSep     string
+	null          string
+	keyFormat     string
+	valueFormat   string
+	skipOdd       bool
 	delimiter     string
 	http          string
 	logFormat     string
@@ -63,6 +68,11 @@ func (o *consumeOptions) register(fs *pflag.FlagSet, prefix string) {
 	enumVar(fs, &o.output, prefix+"output", []string{"text", "json", "kafka"}, "how to print: what --print says, a JSON object a line with all there is, or what --print says as kafka-console-consumer.sh does")
 	textVar(fs, &o.print, prefix+"print", "list", checkPrint, "what to print of a record: "+strings.Join(printable, ", "))
 	stringVar(fs, &o.keySep, prefix+"key-separator", "what parts the printed pieces; \\t is a tab")
+	stringVar(fs, &o.headerSep, prefix+"header-separator", "what parts printed headers")
+	stringVar(fs, &o.null, prefix+"null", "what stands for a key or value that is none")
+	enumVar(fs, &o.keyFormat, prefix+"key-format", kafka.ValueFormats, "what keys are: printed as they are, or what Kafka's serializer of this name made of numbers")
+	enumVar(fs, &o.valueFormat, prefix+"value-format", kafka.ValueFormats, "what values are, likewise")
+	boolVar(fs, &o.skipOdd, prefix+"skip-malformed", "leave out records whose key or value is not of its format, and say so")
 	textVar(fs, &o.delimiter, prefix+"delimiter", "text", checkDelimiter, "what ends a printed record; \\n, \\t and \\0 are understood")
 	textVar(fs, &o.http, prefix+"http", "host:port|off", checkHTTP, "serve /metrics, /healthz, /readyz and /debug/pprof/ here while it runs")
 	enumVar(fs, &o.logFormat, prefix+"log-format", daemon.LogFormats, "how to write the log of that")
@@ -137,6 +147,9 @@ func (o *consumeOptions) check() error {
 	if o.fromBeginning {
 		o.offset = "earliest"
 	}
+	if o.output == "json" && (o.keyFormat != "text" || o.valueFormat != "text") {
+		return errors.New("--key-format and --value-format are for lines; --output json has what is not text in Base64")
+	}
 	if o.follow && o.exitAtEnd {
 		return errors.New("--follow and --exit-at-end exclude each other")
 	}
@@ -157,7 +170,7 @@ func (o *consumeOptions) check() error {
 }
 
 func newConsume() *cobra.Command {
-	o := &consumeOptions{kafka: defaultKafkaOptions(), output: "text", print: "value", keySep: `\t`, delimiter: `\n`, http: "off", logFormat: "text"}
+	o := &consumeOptions{kafka: defaultKafkaOptions(), output: "text", print: "value", keySep: `\t`, headerSep: ",", null: "null", keyFormat: "text", valueFormat: "text", delimiter: `\n`, http: "off", logFormat: "text"}
 	return configured(&cobra.Command{
 		Use:   "consume [TOPIC...]",
 		Short: "Print the records of topics",
@@ -172,7 +185,7 @@ elsewhere.`,
 		ctx, stop := interruptible(c)
 		defer stop()
 		out := bufio.NewWriterSize(c.OutOrStdout(), 64<<10)
-		p := newPrinter(o, out)
+		p := newPrinter(o, out, c.ErrOrStderr())
 		err := o.operate(ctx, c, func(ctx context.Context) error { return consume(ctx, c, o, args, p) })
 		if o.output == "kafka" {
 			fmt.Fprintf(c.ErrOrStderr(), "Processed a total of %d messages\n", p.records)

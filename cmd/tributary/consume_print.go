@@ -4,12 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tributary-net/tributary/internal/kafka"
 )
 
 // printer writes records as --output, --print and --decode say.
@@ -21,15 +25,23 @@ type printer struct {
 	decode    bool
 	parts     []string
 	separator string
+	headerSep string
+	null      string
+	formats   map[string]string // of key and value
+	odd       io.Writer         // where to say that a record is left out; nil: it is an error
 	delimiter byte
 	buf       []byte
 	value     []byte
 }
 
-func newPrinter(o *consumeOptions, out *bufio.Writer) *printer {
+func newPrinter(o *consumeOptions, out *bufio.Writer, stderr io.Writer) *printer {
 	p := &printer{
 		out: out, json: o.output == "json", kafka: o.output == "kafka", decode: o.decode,
 		separator: delimiters.Replace(o.keySep), delimiter: delimiters.Replace(o.delimiter)[0],
+		headerSep: delimiters.Replace(o.headerSep), null: o.null, formats: map[string]string{"key": o.keyFormat, "value": o.valueFormat},
+	}
+	if o.skipOdd {
+		p.odd = stderr
 	}
 	for part := range strings.SplitSeq(o.print, ",") {
 		p.parts = append(p.parts, strings.TrimSpace(part))
@@ -64,6 +76,7 @@ func (p *printer) record(r *kgo.Record) error {
 
 func (p *printer) line(r *kgo.Record, value []byte) error {
 	b := p.buf[:0]
+	var err error
 	for i, part := range p.parts {
 		if i > 0 {
 			b = append(b, p.separator...)
@@ -71,7 +84,7 @@ func (p *printer) line(r *kgo.Record, value []byte) error {
 		switch part {
 		case "timestamp", "partition", "offset", "headers":
 			if p.kafka {
-				b = appendAsKafka(b, r, part)
+				b = p.appendAsKafka(b, r, part)
 				continue
 			}
 		}
@@ -85,27 +98,57 @@ func (p *printer) line(r *kgo.Record, value []byte) error {
 		case "timestamp":
 			b = appendTime(b, r.Timestamp)
 		case "key":
-			b = appendOrNull(b, r.Key)
-		case "headers":
-			for j, h := range r.Headers {
-				if j > 0 {
-					b = append(b, ',')
-				}
-				b = append(append(b, h.Key...), '=')
-				b = appendOrNull(b, h.Value)
+			if b, err = p.appendPiece(b, r, part, r.Key); err != nil {
+				return p.malformed(err)
 			}
+		case "headers":
+			b = p.appendHeaders(b, r, '=')
 		case "value":
-			b = appendOrNull(b, value)
+			if b, err = p.appendPiece(b, r, part, value); err != nil {
+				return p.malformed(err)
+			}
 		}
 	}
 	b = append(b, p.delimiter)
 	p.buf = b
-	_, err := p.out.Write(b)
+	_, err = p.out.Write(b)
 	return err
 }
 
+// malformed is what becomes of a record whose key or value is not of its format.
+func (p *printer) malformed(err error) error {
+	if p.odd == nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.odd, "left out: %v\n", err)
+	return err
+}
+
+// appendPiece appends a key or value.
+func (p *printer) appendPiece(b []byte, r *kgo.Record, part string, v []byte) ([]byte, error) {
+	format := p.formats[part]
+	if v == nil || format == "text" {
+		return p.appendOrNull(b, v), nil
+	}
+	b, err := kafka.AppendValue(b, v, format)
+	if err != nil {
+		return b, fmt.Errorf("%s of topic %s partition %d offset %d: %w", part, r.Topic, r.Partition, r.Offset, err)
+	}
+	return b, nil
+}
+
+func (p *printer) appendHeaders(b []byte, r *kgo.Record, is byte) []byte {
+	for i, h := range r.Headers {
+		if i > 0 {
+			b = append(b, p.headerSep...)
+		}
+		b = p.appendOrNull(append(append(b, h.Key...), is), h.Value)
+	}
+	return b
+}
+
 // appendAsKafka appends a piece of a record as Kafka's DefaultMessageFormatter prints it.
-func appendAsKafka(b []byte, r *kgo.Record, part string) []byte {
+func (p *printer) appendAsKafka(b []byte, r *kgo.Record, part string) []byte {
 	switch part {
 	case "timestamp":
 		kind := "CreateTime:"
@@ -121,18 +164,12 @@ func appendAsKafka(b []byte, r *kgo.Record, part string) []byte {
 	if len(r.Headers) == 0 {
 		return append(b, "NO_HEADERS"...)
 	}
-	for i, h := range r.Headers {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendOrNull(append(append(b, h.Key...), ':'), h.Value)
-	}
-	return b
+	return p.appendHeaders(b, r, ':')
 }
 
-func appendOrNull(b, v []byte) []byte {
+func (p *printer) appendOrNull(b, v []byte) []byte {
 	if v == nil {
-		return append(b, "null"...)
+		return append(b, p.null...)
 	}
 	return append(b, v...)
 }

@@ -46,6 +46,7 @@ type topicOptions struct {
 	ifExists    bool
 	assignment  string
 	overrides   bool
+	id          string
 	needy       [4]bool // the views of partitions in need
 	before      string
 	fromFile    string
@@ -77,6 +78,8 @@ func (o *topicOptions) register(fs *pflag.FlagSet, prefix string) {
 			boolVar(fs, &o.ifExists, prefix+"if-exists", "say nothing when there is no such topic")
 		case "assignment":
 			textVar(fs, &o.assignment, prefix+"replica-assignment", "1:2,2:3", checkAssignment, "brokers of each partition, the preferred leader first")
+		case "id":
+			textVar(fs, &o.id, prefix+"topic-id", "id", checkTopicID, "the topic of this id, which describe shows, instead of one by name")
 		case "views":
 			boolVar(fs, &o.overrides, prefix+"with-overrides", "only topics that have configuration of their own")
 			boolVar(fs, &o.needy[0], prefix+"under-replicated", "only partitions with replicas that are not in sync")
@@ -91,6 +94,11 @@ func (o *topicOptions) register(fs *pflag.FlagSet, prefix string) {
 }
 
 func (o *topicOptions) check() error { return o.kafka.check() }
+
+func checkTopicID(s string) error {
+	_, err := admin.ParseTopicID(s)
+	return err
+}
 
 func checkPair(s string) error {
 	if name, _, ok := strings.Cut(s, "="); !ok || name == "" {

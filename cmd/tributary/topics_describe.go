@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,7 +19,7 @@ import (
 )
 
 func newTopicsDescribe(k *kafkaOptions) *cobra.Command {
-	o := &topicOptions{kafka: k, output: "text", takes: "output-kafka internal if-exists views"}
+	o := &topicOptions{kafka: k, output: "text", takes: "output-kafka internal if-exists views id"}
 	return clusterCommand(&cobra.Command{
 		Use:   "describe [TOPIC...]",
 		Short: "Show partitions, offsets and configuration of topics",
@@ -28,7 +29,7 @@ several of the views of partitions it shows those that any of them shows.`,
   tributary topics describe '/^flow/' --output json
   tributary topics describe --under-replicated --unavailable`,
 	}, k, o, func(ctx context.Context, out io.Writer, cl *kgo.Client, args []string) error {
-		names, err := admin.SelectTopics(ctx, cl, args, o.internal)
+		names, err := o.names(ctx, cl, args)
 		if err := o.missing(err); err != nil {
 			return err
 		}
@@ -70,6 +71,21 @@ several of the views of partitions it shows those that any of them shows.`,
 		}
 		return nil
 	})
+}
+
+// names are those of the topics to describe.
+func (o *topicOptions) names(ctx context.Context, cl *kgo.Client, args []string) ([]string, error) {
+	switch {
+	case o.id == "":
+		return admin.SelectTopics(ctx, cl, args, o.internal)
+	case len(args) > 0:
+		return nil, errors.New("--topic-id is for one topic; no other is named")
+	}
+	name, err := admin.TopicByID(ctx, cl, o.id)
+	if err != nil {
+		return nil, err
+	}
+	return []string{name}, nil
 }
 
 // describe describes topics; with --if-exists those that are there.

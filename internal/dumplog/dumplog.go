@@ -28,11 +28,20 @@ const (
 	Transactions = "transactions" // __transaction_state
 )
 
+// What of a record is printed, in the formats for people.
+const (
+	All      = "all"
+	Metadata = "metadata" // offset, time and the like
+	Values   = "values"   // key and value
+)
+
 // Options say how to print.
 type Options struct {
-	Format  string
-	Records bool // print the records of batches too
-	Decode  string
+	Format   string
+	Records  bool   // print the records of batches too
+	Part     string // what of them
+	Decode   string
+	MaxBytes int64 // of a segment, batches that end by there; 0 is all
 }
 
 // row is one line of output; its JSON is its third form.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -25,15 +26,27 @@ func (p *printer) segment(f io.ReaderAt, size, base int64) error {
 		return err
 	}
 	decode := p.decoder()
-	return commitlog.InspectBatches(f, size, func(b commitlog.Batch) error {
+	err := commitlog.InspectBatches(f, size, func(b commitlog.Batch) error {
+		if p.options.MaxBytes > 0 && b.Position+b.Size > p.options.MaxBytes {
+			return errEnough
+		}
 		if err := p.row(newBatch(b)); err != nil || !p.options.Records {
 			return err
 		}
 		return commitlog.InspectRecords(f, b, func(r commitlog.Record) error {
-			return p.row(newRecord(b, r, decode))
+			row := newRecord(b, r, decode)
+			row.part = p.options.Part
+			return p.row(row)
 		})
 	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
+
+// errEnough ends the reading of a segment at MaxBytes.
+var errEnough = errors.New("enough")
 
 // decoder chooses what to make of keys and values; nil takes them as they are.
 func (p *printer) decoder() decoder {
@@ -162,6 +175,7 @@ type recordRow struct {
 	timeType   string
 	key, value *string // decoded, or text
 	decoded    bool
+	part       string // what of it is printed
 }
 
 func newRecord(b commitlog.Batch, r commitlog.Record, decode decoder) recordRow {
@@ -245,11 +259,19 @@ func plain(b []byte) *string {
 
 func (row recordRow) text() string {
 	s := fmt.Sprintf("  %-20d  %s", row.Offset, row.Timestamp)
+	if row.part == Values {
+		s = ""
+	}
 	if row.Marker != "" {
 		return s + "  " + row.Marker
 	}
 	for _, h := range row.Headers {
-		s += "  " + h.Name + "=" + shown(h.Value)
+		if row.part != Values {
+			s += "  " + h.Name + "=" + shown(h.Value)
+		}
+	}
+	if row.part == Metadata {
+		return s
 	}
 	if row.decoded {
 		value := "null"
@@ -280,8 +302,15 @@ func (row recordRow) kafka() string {
 	for _, h := range row.Headers {
 		names = append(names, h.Name)
 	}
-	s := fmt.Sprintf("| offset: %d %s: %d keySize: %d valueSize: %d sequence: %d headerKeys: [%s]",
+	s := fmt.Sprintf(" offset: %d %s: %d keySize: %d valueSize: %d sequence: %d headerKeys: [%s]",
 		row.Offset, row.timeType, row.record.Timestamp, size(row.record.Key), size(row.record.Value), row.sequence, strings.Join(names, ","))
+	if row.part == Values {
+		s = ""
+	}
+	s = "|" + s
+	if row.part == Metadata && row.Marker == "" {
+		return s
+	}
 	if row.Coordinator != nil {
 		return s + fmt.Sprintf(" endTxnMarker: %s coordinatorEpoch: %d", row.Marker, *row.Coordinator)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -70,17 +71,49 @@ func (p *parsed) cluster(args []string, config string, properties ...string) ([]
 	return args, nil
 }
 
-// properties are name=value of an option such as --property, by name; all must be known.
-func (p *parsed) properties(option string, known ...string) (map[string]string, error) {
+// settings are name=value of options such as --property, which must be known, over those of the file that an option names; what is
+// not known there has no effect.
+func (p *parsed) settings(file string, options []string, known ...string) (map[string]string, error) {
 	m := map[string]string{}
-	for _, pair := range p.values[option] {
-		name, value, _ := strings.Cut(pair, "=")
-		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("--%s %s: unknown; known are %s", option, name, strings.Join(known, ", "))
+	if path := p.get(file); path != "" {
+		text, err := readProperties(path)
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %w", file, err)
 		}
-		m[name] = value
+		err = kafka.EachProperty(text, func(_ int, name, value string) error {
+			if slices.Contains(known, name) {
+				m[name] = value
+			} else {
+				p.notes = append(p.notes, "no effect here: "+name)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("--%s %s: %w", file, path, err)
+		}
+	}
+	for _, option := range options {
+		for _, pair := range p.values[option] {
+			name, value, _ := strings.Cut(pair, "=")
+			if !slices.Contains(known, name) {
+				return nil, fmt.Errorf("--%s %s: unknown; known are %s", option, name, strings.Join(known, ", "))
+			}
+			m[name] = value
+		}
 	}
 	return m, nil
+}
+
+// readProperties reads a file of settings.
+func readProperties(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no file", path)
+	}
+	return os.ReadFile(path)
 }
 
 // isTrue reads a boolean property as Java does.

@@ -15,23 +15,14 @@ var consoleProducer = table(clusterOptions+`topic= property= reader-property= pr
 	if !p.has("topic") {
 		return Command{}, errors.New("--topic is missing")
 	}
-	if p.has("reader-config") {
-		return Command{}, errors.New("--reader-config is not there; --reader-property is")
-	}
 	if r := p.get("line-reader"); r != "" && !strings.HasSuffix(r, "LineMessageReader") {
 		return Command{}, fmt.Errorf("--line-reader %s: Java's classes cannot be run", r)
 	}
 	args := []string{"produce"}
-	reader := map[string]string{}
-	for _, o := range []string{"property", "reader-property"} {
-		m, err := p.properties(o, "parse.key", "key.separator", "ignore.error", "parse.headers", "headers.delimiter", "headers.separator",
-			"headers.key.separator", "null.marker")
-		if err != nil {
-			return Command{}, err
-		}
-		for name, value := range m {
-			reader[name] = value
-		}
+	reader, err := p.settings("reader-config", []string{"property", "reader-property"}, "parse.key", "key.separator", "ignore.error", "parse.headers",
+		"headers.delimiter", "headers.separator", "headers.key.separator", "null.marker")
+	if err != nil {
+		return Command{}, err
 	}
 	if isTrue(reader["parse.headers"]) {
 		delimiter := reader["headers.delimiter"]
@@ -80,7 +71,7 @@ var consoleProducer = table(clusterOptions+`topic= property= reader-property= pr
 	if config == "" {
 		config = p.get("command-config")
 	}
-	args, err := p.cluster(args, config, properties...)
+	args, err = p.cluster(args, config, properties...)
 	return Command{Args: append(args, "--", p.get("topic"))}, err
 })
 
@@ -90,7 +81,7 @@ var printing = [][2]string{{"print.timestamp", "timestamp"}, {"print.partition",
 var consoleConsumer = table(clusterOptions+`topic= include= whitelist= from-beginning max-messages= timeout-ms= partition= offset= group= formatter=
 	formatter-config= property= formatter-property= consumer-property= command-property= consumer.config= isolation-level= key-deserializer=
 	value-deserializer= skip-message-on-error enable-systest-events new-consumer old-consumer delete-consumer-offsets blacklist= csv-reporter-enabled`, func(p *parsed) (Command, error) {
-	for _, refused := range []string{"formatter-config", "blacklist", "enable-systest-events"} {
+	for _, refused := range []string{"blacklist", "enable-systest-events"} {
 		if p.has(refused) {
 			return Command{}, fmt.Errorf("--%s is not there", refused)
 		}
@@ -98,16 +89,12 @@ var consoleConsumer = table(clusterOptions+`topic= include= whitelist= from-begi
 	if f := p.get("formatter"); f != "" && !strings.HasSuffix(f, "DefaultMessageFormatter") {
 		return Command{}, fmt.Errorf("--formatter %s: Java's classes cannot be run", f)
 	}
-	for _, o := range []string{"key-deserializer", "value-deserializer"} {
-		if err := deserializer(p.get(o)); err != nil {
-			return Command{}, err
-		}
-	}
 	args, err := p.formatting([]string{"consume", "--output=kafka"})
 	if err != nil {
 		return Command{}, err
 	}
 	args = p.turn(args, "from-beginning", "from-beginning")
+	args = p.turn(args, "skip-malformed", "skip-message-on-error")
 	for _, o := range []string{"max-messages", "partition", "group", "offset"} {
 		args = p.pass(args, o, o)
 	}
@@ -141,28 +128,28 @@ var consoleConsumer = table(clusterOptions+`topic= include= whitelist= from-begi
 
 // formatting turns the properties of Kafka's formatter into --print and its separators.
 func (p *parsed) formatting(args []string) ([]string, error) {
-	known := []string{"key.separator", "line.separator", "headers.separator", "null.literal", "key.deserializer", "value.deserializer"}
+	known := []string{"key.separator", "line.separator", "headers.separator", "null.literal", "key.deserializer", "value.deserializer", "headers.deserializer"}
 	for _, pair := range printing {
 		known = append(known, pair[0])
 	}
-	set := map[string]string{}
-	for _, o := range []string{"property", "formatter-property"} {
-		m, err := p.properties(o, known...)
-		if err != nil {
-			return nil, err
-		}
-		for name, value := range m {
-			set[name] = value
-		}
+	set, err := p.settings("formatter-config", []string{"property", "formatter-property"}, known...)
+	if err != nil {
+		return nil, err
 	}
-	for _, name := range []string{"key.deserializer", "value.deserializer"} {
-		if err := deserializer(set[name]); err != nil {
-			return nil, err
+	for _, part := range []string{"key", "value", "headers"} {
+		class := set[part+".deserializer"]
+		if class == "" && part != "headers" {
+			class = p.get(part + "-deserializer")
 		}
-	}
-	for name, standard := range map[string]string{"headers.separator": ",", "null.literal": "null"} {
-		if v, ok := set[name]; ok && v != standard {
-			return nil, fmt.Errorf("%s: allowed is %s", name, standard)
+		format, err := deserializer(class)
+		switch {
+		case err != nil:
+			return nil, err
+		case format == "text":
+		case part == "headers":
+			return nil, fmt.Errorf("headers.deserializer %s: headers are printed as text", class)
+		default:
+			args = append(args, "--"+part+"-format="+format)
 		}
 	}
 	var parts []string
@@ -179,17 +166,29 @@ func (p *parsed) formatting(args []string) ([]string, error) {
 	if v, ok := set["key.separator"]; ok {
 		args = append(args, "--key-separator="+v)
 	}
+	if v, ok := set["headers.separator"]; ok {
+		args = append(args, "--header-separator="+v)
+	}
+	if v, ok := set["null.literal"]; ok {
+		args = append(args, "--null="+v)
+	}
 	if v, ok := set["line.separator"]; ok {
 		args = append(args, "--delimiter="+v)
 	}
 	return args, nil
 }
 
-// deserializer refuses those whose numbers would be printed as they are.
-func deserializer(class string) error {
-	switch class[strings.LastIndexByte(class, '.')+1:] {
-	case "", "StringDeserializer", "ByteArrayDeserializer":
-		return nil
+// deserializers are those of Kafka's clients, and what consume calls what they read.
+var deserializers = map[string]string{
+	"": "text", "StringDeserializer": "text", "ByteArrayDeserializer": "text", "ShortDeserializer": "short", "IntegerDeserializer": "int",
+	"LongDeserializer": "long", "FloatDeserializer": "float", "DoubleDeserializer": "double", "BooleanDeserializer": "boolean", "UUIDDeserializer": "uuid",
+}
+
+// deserializer finds one of Kafka's own by its class.
+func deserializer(class string) (string, error) {
+	name := strings.TrimPrefix(class, "org.apache.kafka.common.serialization.")
+	if format, ok := deserializers[name]; ok {
+		return format, nil
 	}
-	return fmt.Errorf("deserializer %s: keys and values are printed as text", class)
+	return "", fmt.Errorf("deserializer %s: Java's classes cannot be run; Kafka's own for text, numbers, booleans and UUIDs are there", class)
 }

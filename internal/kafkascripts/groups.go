@@ -2,18 +2,19 @@ package kafkascripts
 
 import (
 	"errors"
+	"regexp/syntax"
 	"strings"
 )
 
 var consumerGroups = table(clusterOptions+`list describe delete delete-offsets reset-offsets group= all-groups topic= all-topics offsets members=? state=?
 	type=? verbose timeout= execute dry-run export from-file= to-offset= to-earliest to-latest to-current to-datetime= by-duration= shift-by= new-consumer
 	validate-regex=`, func(p *parsed) (Command, error) {
+	if expr := p.get("validate-regex"); expr != "" {
+		return Command{Action: Nothing, Says: []string{validateRegex(expr)}}, nil
+	}
 	what, err := p.one("list", "describe", "delete", "delete-offsets", "reset-offsets")
 	if err != nil {
 		return Command{}, err
-	}
-	if p.has("validate-regex") {
-		return Command{}, errors.New("--validate-regex is not there")
 	}
 	args, err := p.cluster([]string{"groups", what}, p.get("command-config"))
 	if err != nil {
@@ -67,6 +68,16 @@ var consumerGroups = table(clusterOptions+`list describe delete delete-offsets r
 	}
 	return c, nil
 })
+
+// validateRegex says whether brokers take a regular expression of topics: theirs are RE2's, as Go's are.
+func validateRegex(expr string) string {
+	_, err := syntax.Parse(expr, syntax.Perl)
+	var wrong *syntax.Error
+	if errors.As(err, &wrong) {
+		return "The regular expression `" + expr + "` is invalid: " + wrong.Code.String() + "."
+	}
+	return "The regular expression `" + expr + "` is valid."
+}
 
 var groups = table(clusterOptions+"list consumer share streams group-type= protocol=", func(p *parsed) (Command, error) {
 	if !p.has("list") {

@@ -3,6 +3,7 @@ package kafkascripts
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -52,7 +53,7 @@ func serverStart(p *parsed) (Command, error) {
 var dumpLog = table("files= print-data-log deep-iteration index-sanity-check verify-index-only max-message-size= max-bytes= offsets-decoder transaction-log-decoder "+
 	"cluster-metadata-decoder share-group-state-decoder remote-log-metadata-decoder key-decoder-class= value-decoder-class= skip-record-metadata ", func(p *parsed) (Command, error) {
 	args := []string{"dump-log", "--output=kafka", "--decode=plain"}
-	for _, refused := range []string{"cluster-metadata-decoder", "share-group-state-decoder", "remote-log-metadata-decoder", "key-decoder-class", "value-decoder-class", "skip-record-metadata", "max-bytes"} {
+	for _, refused := range []string{"cluster-metadata-decoder", "share-group-state-decoder", "remote-log-metadata-decoder", "key-decoder-class", "value-decoder-class"} {
 		if p.has(refused) {
 			return Command{}, fmt.Errorf("--%s is not there", refused)
 		}
@@ -62,8 +63,18 @@ var dumpLog = table("files= print-data-log deep-iteration index-sanity-check ver
 		args = []string{"dump-log", "--output=kafka", "--decode=offsets", "--print-data-log"}
 	case p.has("transaction-log-decoder"):
 		args = []string{"dump-log", "--output=kafka", "--decode=transactions", "--print-data-log"}
-	case p.has("print-data-log"), p.has("deep-iteration"):
-		args = p.turn(args, "print-data-log", "print-data-log")
+	case p.has("print-data-log") && p.has("skip-record-metadata"):
+		args = append(args, "--print-data-log", "--part=values")
+	case p.has("print-data-log"):
+		args = append(args, "--print-data-log")
+	case p.has("deep-iteration") && !p.has("skip-record-metadata"):
+		args = append(args, "--print-data-log", "--part=metadata")
+	}
+	if n := p.get("max-bytes"); n != "" {
+		if v, err := strconv.ParseInt(n, 10, 64); err != nil || v < 1 {
+			return Command{}, fmt.Errorf("--max-bytes %s: allowed are numbers from 1", n)
+		}
+		args = append(args, "--max-bytes="+n+"B")
 	}
 	files := splitList(p.get("files"))
 	if len(files) == 0 || len(p.rest) > 0 {

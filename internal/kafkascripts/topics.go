@@ -13,8 +13,8 @@ var topics = table(clusterOptions+`alter at-min-isr-partitions config= create de
 	if err != nil {
 		return Command{}, err
 	}
-	if p.has("topic-id") {
-		return Command{}, errors.New("--topic-id is not there")
+	if p.has("topic-id") && what != "describe" {
+		return Command{}, errors.New("--topic-id is for --describe")
 	}
 	topic := p.get("topic")
 	if topic == "" && (what == "create" || what == "delete" || what == "alter") {
@@ -57,7 +57,8 @@ var topics = table(clusterOptions+`alter at-min-isr-partitions config= create de
 		}
 		args = p.turn(args, "with-overrides", "topics-with-overrides")
 		args = p.turn(args, "if-exists", "if-exists")
-		if topic != "" {
+		args = p.pass(args, "topic-id", "topic-id")
+		if topic != "" && !p.has("topic-id") { // which wins
 			args = append(append(args, "--"), matching(topic)...)
 		}
 	case "alter":

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/tributary-net/tributary/internal/kafka"
 )
 
 // WriteTopicAsKafka writes a topic in the lines of kafka-topics.sh --describe, which scripts search; of a view of partitions
@@ -89,7 +90,7 @@ func WriteQuotasAsKafka(w io.Writer, quotas []Quota) error {
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(q.Quotas)) {
-			values = append(values, name+"="+javaDouble(q.Quotas[name]))
+			values = append(values, name+"="+string(kafka.AppendFloat(nil, q.Quotas[name], 64)))
 		}
 		if _, err := fmt.Fprintf(w, "Quota configs for %s are %s\n", strings.Join(who, ", "), strings.Join(values, ", ")); err != nil {
 			return err
@@ -155,23 +156,6 @@ func exception(code int16, message *string) string {
 		name += part[:min(1, len(part))] + strings.ToLower(part[min(1, len(part)):])
 	}
 	return name + "Exception: " + words
-}
-
-// javaDouble writes a number as Java's Double.toString does: with a fraction, and from 10^7 on or below 10^-3 with an exponent.
-func javaDouble(v float64) string {
-	if a := math.Abs(v); a == 0 || a >= 1e-3 && a < 1e7 {
-		s := strconv.FormatFloat(v, 'f', -1, 64)
-		if !strings.Contains(s, ".") {
-			s += ".0"
-		}
-		return s
-	}
-	digits, exp, _ := strings.Cut(strconv.FormatFloat(v, 'E', -1, 64), "E")
-	if !strings.Contains(digits, ".") {
-		digits += ".0"
-	}
-	n, _ := strconv.Atoi(exp)
-	return digits + "E" + strconv.Itoa(n)
 }
 
 // WriteTableAsKafka writes the lines of kafka-transactions.sh, the head among them: each column as wide as its widest cell, a tab

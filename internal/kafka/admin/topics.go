@@ -118,6 +118,33 @@ func SelectTopics(ctx context.Context, cl *kgo.Client, names []string, internal 
 	return plain, errors.Join(errs...)
 }
 
+// ParseTopicID reads the id of a topic as Kafka writes it: 22 characters of URL-safe Base64.
+func ParseTopicID(s string) (kadm.TopicID, error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) != len(kadm.TopicID{}) {
+		return kadm.TopicID{}, errors.New("allowed is an id such as topics describe shows, of 22 characters")
+	}
+	return kadm.TopicID(b), nil
+}
+
+// TopicByID finds the name of a topic by its id.
+func TopicByID(ctx context.Context, cl *kgo.Client, id string) (string, error) {
+	want, err := ParseTopicID(id)
+	if err != nil {
+		return "", err
+	}
+	topics, err := kadm.NewClient(cl).ListTopicsWithInternal(ctx)
+	if err != nil {
+		return "", Problem(err)
+	}
+	for _, t := range topics {
+		if t.ID == want {
+			return t.Topic, nil
+		}
+	}
+	return "", fmt.Errorf("%w of the id %s", ErrNoTopic, id)
+}
+
 // lookUp asks for topics. An error names them.
 func lookUp(ctx context.Context, adm *kadm.Client, names []string) (kadm.TopicDetails, error) {
 	topics, err := adm.ListTopicsWithInternal(ctx, names...)
