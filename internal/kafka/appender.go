@@ -106,7 +106,7 @@ func (a *Appender) turn(at int, r *Record) bool {
 			if size := bufferSize(max(need, min(2*cap(b.buf), a.max))); p.queue.take(int64(size)) {
 				old := b.buf
 				b.buf = append(p.buffers.get(size), old...)
-				p.queue.free(int64(cap(old)))
+				p.queue.free(int64(cap(old)), true)
 				p.buffers.put(old)
 				b.add(r, body)
 				return true
@@ -141,6 +141,7 @@ func (a *Appender) turn(at int, r *Record) bool {
 	}
 	p.recovered()
 	b.begin(p.buffers.get(size))
+	b.fresh = true
 	b.add(r, body)
 	a.open[at] = b
 	a.n++

@@ -63,7 +63,8 @@ func newNoted(t *testing.T, properties Properties, partitions int) *noted {
 	t.Helper()
 	n := &noted{t: t, p: stuck(t, properties, partitions), spool: &storing{ends: map[int32]int64{}}}
 	n.p.mu.Lock()
-	n.p.spool, n.p.cfg.Keyed, n.p.cfg.Dropped = n.spool, true, func(uint64) {}
+	n.p.storesIn(n.spool)
+	n.p.cfg.Keyed, n.p.cfg.Dropped = true, func(uint64) {}
 	n.p.mu.Unlock()
 	n.a = n.p.Appender()
 	for at := range max(1, partitions) {
@@ -179,7 +180,7 @@ func TestAppenderNotesLost(t *testing.T) {
 	n.note("")
 	n.add(10, 0)
 	n.note("a")
-	taken := n.p.queue.limit - n.p.queue.used.Load()
+	taken := n.p.queue.limit - n.p.queue.reserve - n.p.queue.fresh.Load()
 	if !n.p.queue.take(taken) {
 		t.Fatal("no room")
 	}
@@ -188,7 +189,7 @@ func TestAppenderNotesLost(t *testing.T) {
 	}
 	n.add(10, 0)
 	n.note("b")
-	n.p.queue.free(taken)
+	n.p.queue.free(taken, true)
 	n.add(10, 1)
 	n.note("c")
 	n.p.sealAll()

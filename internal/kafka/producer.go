@@ -147,10 +147,7 @@ func NewProducer(e Endpoint, cfg ProducerConfig) (*Producer, error) {
 		return nil, fmt.Errorf("%s: %w", e, err)
 	}
 	if cfg.Spool != nil {
-		p.spool = cfg.Spool
-		// Half of the memory is for new records: what they wait for is the disk, and
-		// that other appenders hand on what they have.
-		p.queue.reserve = p.queue.limit / 2
+		p.storesIn(cfg.Spool)
 		p.queue.block = max(p.queue.block, p.settings.linger+spoolPatience)
 		if err := p.recover(); err != nil {
 			p.client.Close()
@@ -282,6 +279,12 @@ func (p *Producer) lingers() {
 	}
 }
 
+// storesIn gives the producer its spool. Half of the memory is for new records then: what
+// they wait for is the disk, and that other appenders hand on what they have.
+func (p *Producer) storesIn(s Spool) {
+	p.spool, p.queue.reserve = s, p.queue.limit/2
+}
+
 // batchLimit is how large a batch may become, in an appender that has n of them: so
 // large that a queue holds some.
 func (p *Producer) batchLimit(n int) int {
@@ -318,6 +321,8 @@ func (p *Producer) enqueue(notes []byte, batches ...*batch) {
 			p.drop(b)
 			p.assign()
 		default:
+			p.queue.age(int64(cap(b.buf)), b.fresh)
+			b.fresh = false
 			p.take(b)
 		}
 	}
@@ -501,7 +506,7 @@ func (p *Producer) move(b *batch, size int, body []byte) {
 	old := b.buf
 	buf := p.buffers.get(size)
 	b.buf = append(buf[:batchHeader], body...)
-	p.queue.free(int64(cap(old) - cap(buf)))
+	p.queue.free(int64(cap(old)-cap(buf)), b.fresh)
 	p.buffers.put(old)
 }
 
@@ -513,9 +518,9 @@ func (p *Producer) discard(b *batch) {
 
 // drop gives the memory of a batch back.
 func (p *Producer) drop(b *batch) {
-	p.queue.free(int64(cap(b.buf)))
+	p.queue.free(int64(cap(b.buf)), b.fresh)
 	p.buffers.put(b.buf)
-	b.buf = nil
+	b.buf, b.fresh = nil, false
 }
 
 // ErrFull is what Full returns while records are given up.
@@ -526,7 +531,7 @@ func (p *Producer) Full() error {
 	if p.spoolFull.Load() {
 		return ErrFull
 	}
-	if p.queue.dropping.Load() && p.queue.used.Load()+1<<minClass > p.queue.limit-p.queue.reserve {
+	if p.queue.dropping.Load() && !p.queue.has(1<<minClass) {
 		return ErrFull
 	}
 	return nil
@@ -538,9 +543,10 @@ func (p *Producer) Queue() (used, limit int64) { return p.queue.used.Load(), p.q
 // queue is the memory that batches take.
 type queue struct {
 	limit    int64
-	reserve  int64 // of it, for what comes from a spool
+	reserve  int64 // of it, for what is in a spool: new records never wait for that; 0: there is none
 	block    time.Duration
 	used     atomic.Int64
+	fresh    atomic.Int64 // of it, by new records, which are in no spool yet
 	dropping atomic.Bool
 
 	mu      sync.Mutex
@@ -556,26 +562,51 @@ func (q *queue) init(limit int64, block time.Duration) {
 }
 
 // take takes n bytes for new records, if there is room.
-func (q *queue) take(n int64) bool { return q.takeWithin(n, q.limit-q.reserve) }
-
-func (q *queue) takeWithin(n, limit int64) bool {
+func (q *queue) take(n int64) bool {
+	of, limit := &q.used, q.limit
+	if q.reserve > 0 {
+		of, limit = &q.fresh, q.limit-q.reserve
+	}
 	for {
-		used := q.used.Load()
-		if used+n > limit {
+		taken := of.Load()
+		if taken+n > limit {
 			return false
 		}
-		if q.used.CompareAndSwap(used, used+n) {
-			return true
+		if of.CompareAndSwap(taken, taken+n) {
+			break
 		}
 	}
+	if q.reserve > 0 {
+		q.used.Add(n)
+	}
+	return true
 }
+
+// has reports whether there is room for n bytes of new records.
+func (q *queue) has(n int64) bool {
+	if q.reserve > 0 {
+		return q.fresh.Load()+n <= q.limit-q.reserve
+	}
+	return q.used.Load()+n <= q.limit
+}
+
+// holds returns how many bytes are taken by what is in the spool.
+func (q *queue) holds() int64 { return q.used.Load() - q.fresh.Load() }
 
 // force takes n bytes that are there already.
 func (q *queue) force(n int64) { q.used.Add(n) }
 
-// free gives n bytes back.
-func (q *queue) free(n int64) {
+// free gives n bytes back, of new records or not.
+func (q *queue) free(n int64, fresh bool) {
 	q.used.Add(-n)
+	q.age(n, fresh)
+}
+
+// age makes n bytes of new records those of something in the spool, if they are any.
+func (q *queue) age(n int64, fresh bool) {
+	if fresh && q.reserve > 0 {
+		q.fresh.Add(-n)
+	}
 	if q.waiters.Load() > 0 {
 		q.mu.Lock()
 		close(q.room)

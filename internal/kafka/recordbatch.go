@@ -56,6 +56,7 @@ type batch struct {
 	bodyCRC           uint32
 	partition         int32 // given by its records' keys; -1: any
 	keyed             bool
+	fresh             bool // its memory is that of new records: see queue
 
 	numbered bool // has identity and sequence, which stay
 	part     bool // of a batch that may be in the log as a whole

@@ -188,7 +188,7 @@ func (p *Producer) storeIn(b *batch) error {
 // keep decides whether a stored batch stays in memory: it does while Kafka keeps up.
 func (p *Producer) keep(b *batch) bool {
 	l := p.lane(b.lane)
-	if l.loaded != b.offset || p.queue.used.Load() > p.queue.limit/4 {
+	if l.loaded != b.offset || p.queue.holds()+int64(cap(b.buf)) > p.queue.reserve/2 {
 		return false
 	}
 	l.loaded = b.offset + int64(b.records)
@@ -251,10 +251,8 @@ func (p *Producer) load(n int32, to *[]*batch, most int) {
 			l.skip = slices.Delete(l.skip, i, i+1)
 			continue
 		}
-		if p.pending > 0 && p.queue.used.Load() > p.queue.limit*3/4 {
-			return
-		}
-		b, err := p.fetch(n, l.loaded, false)
+		// One has to be in memory, whatever there is of that.
+		b, err := p.fetch(n, l.loaded, p.pending == 0)
 		if errors.Is(err, errNoRoom) {
 			return
 		}
@@ -283,11 +281,10 @@ func (p *Producer) load(n int32, to *[]*batch, most int) {
 // it in memory, or it has to be: errNoRoom.
 func (p *Producer) fetch(n int32, offset int64, force bool) (*batch, error) {
 	data, err := p.spool.Read(n, offset, func(size int) []byte {
-		if force {
-			p.queue.force(int64(bufferSize(size)))
-		} else if !p.queue.takeWithin(int64(bufferSize(size)), p.queue.limit) {
+		if n := int64(bufferSize(size)); !force && p.queue.holds()+n > p.queue.reserve {
 			return nil
 		}
+		p.queue.force(int64(bufferSize(size)))
 		return p.buffers.get(size)
 	})
 	switch {

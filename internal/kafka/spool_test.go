@@ -173,7 +173,8 @@ func TestSpreadKilled(t *testing.T) {
 		p := stuck(t, nil, 0).Producer
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.spool, p.cfg.Keyed, p.cfg.Dropped = d, true, func(uint64) {}
+		p.storesIn(d)
+		p.cfg.Keyed, p.cfg.Dropped = true, func(uint64) {}
 		if err := p.recover(); err != nil {
 			t.Fatal(err)
 		}

@@ -385,13 +385,34 @@ func TestKafkaRefuses(t *testing.T) {
 type away struct {
 	open atomic.Bool
 	b    *broker.Broker
+
+	mu    sync.Mutex
+	conns []net.Conn
 }
 
 func (a *away) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if !a.open.Load() {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
-	return a.b.Dial(ctx)
+	c, err := a.b.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.conns = append(a.conns, c)
+	return c, nil
+}
+
+// shut closes the way, and what is open on it.
+func (a *away) shut() {
+	a.open.Store(false)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.conns {
+		_ = c.Close()
+	}
+	a.conns = nil
 }
 
 // TestKafkaMoreWorkersThanQueue: a queue that is shorter than there are workers

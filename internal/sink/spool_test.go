@@ -207,6 +207,43 @@ func TestSpoolLocked(t *testing.T) {
 	}
 }
 
+// TestSpoolAwayAgain: Kafka is away again and again, and the queue has room for a few batches
+// only. What waits in memory for Kafka never keeps new records from the disk.
+func TestSpoolAwayAgain(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"protobuf", "protobuf&key=src_addr", "packed&compression.type=lz4"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			way := away{b: openBroker(t)}
+			cfg := config()
+			cfg.QueueBytes, cfg.Block, cfg.Kafka = 1<<20, time.Hour, kafka.ClientConfig{Dial: way.dial}
+			cfg.Spool = openSpool(t, t.TempDir(), 256<<20)
+			s := open(t, "kafka://192.0.2.1/flows?format="+format, cfg)
+			stop := watch(t, s)
+			const batch = 20_000
+			for round := range 3 {
+				numbered(t, s, 0, 2*round*batch, (2*round+1)*batch)
+				way.open.Store(true)
+				eventually(t, "all is delivered", func() bool { return s.Stats().Delivered == uint64(2*round+1)*batch })
+				way.shut()
+				numbered(t, s, 0, (2*round+1)*batch, (2*round+2)*batch)
+				eventually(t, "all is on disk or there", func() bool { st := s.Stats(); return st.Spooled+st.Delivered == uint64(2*round+2)*batch })
+				way.open.Store(true)
+				eventually(t, "all is delivered", func() bool { return s.Stats().Delivered == uint64(2*round+2)*batch })
+				way.shut()
+			}
+			check(t, s, sink.Stats{Written: 6 * batch, Delivered: 6 * batch})
+			stop()
+			if err := errors.Join(s.Close(), cfg.Spool.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(flows(t, way.b, "flows")); got != fmt.Sprintf("map[0:%d]", 6*batch) {
+				t.Errorf("records by worker: %s", got)
+			}
+		})
+	}
+}
+
 // TestSpoolDiskFull: the disk is full long before the spool is. What has no room is dropped
 // and counted; once Kafka has the rest, there is room again, and records go on.
 func TestSpoolDiskFull(t *testing.T) {
