@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DescribeConfigs (key 32), versions 0 to 4, of topics, groups and the broker. KIP-133, KIP-226 (synonyms), KIP-569
+// DescribeConfigs (key 32), versions 0 to 4, of topics, groups and the broker, which has no loggers. KIP-133, KIP-226 (synonyms), KIP-569
 // (documentation and types).
 func describeConfigsAPI() api {
 	return api{
@@ -90,6 +90,11 @@ func (b *Broker) describeConfigs(q *kmsg.DescribeConfigsRequestResource) ([]kmsg
 			return nil, refusef(codeInvalidRequest, "a subscription to metrics has a name")
 		}
 		return nil, nil // nobody has set any
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		if level, err := b.levelOf(q.ResourceName); err != nil || level == forAll {
+			return nil, refusef(codeInvalidRequest, "broker %q: the one broker is %d", q.ResourceName, b.cfg.NodeID)
+		}
+		return nil, nil // it has no loggers with levels of their own
 	default:
 		return nil, refusef(codeInvalidRequest, "resources of type %d have no configs here", q.ResourceType)
 	}

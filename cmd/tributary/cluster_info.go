@@ -25,7 +25,7 @@ func newCluster() *cobra.Command {
   tributary cluster log-dirs --topic flows`,
 	}
 	k := clusterParent(c)
-	c.AddCommand(newClusterID(k), newClusterAPIVersions(k), newClusterLogDirs(k))
+	c.AddCommand(newClusterID(k), newClusterAPIVersions(k), newClusterLogDirs(k), newClusterBrokers(k), newClusterUnregister(k))
 	return c
 }
 
@@ -36,10 +36,15 @@ type clusterInfoOptions struct {
 	script  string
 	brokers []string
 	topics  []string
+
+	takesFenced, fenced bool
 }
 
 func (o *clusterInfoOptions) register(fs *pflag.FlagSet, prefix string) {
 	outputKafkaVar(fs, &o.output, prefix, o.script)
+	if o.takesFenced {
+		boolVar(fs, &o.fenced, prefix+"fenced", "those that are registered but do not take part too")
+	}
 	if o.script == "kafka-log-dirs.sh" {
 		listVar(fs, &o.brokers, prefix+"broker", "number", checkPartition, "only this broker (repeatable)")
 		listVar(fs, &o.topics, prefix+"topic", "name", nil, "only this topic (repeatable)")

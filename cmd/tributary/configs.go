@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tributary-net/tributary/internal/kafka"
@@ -62,40 +61,6 @@ func resources(args []string) ([]admin.Resource, error) {
 	return rs, nil
 }
 
-// allResources are the topics, the brokers or the configured groups there are.
-func allResources(ctx context.Context, cl *kgo.Client, kind admin.ResourceKind) ([]admin.Resource, error) {
-	var rs []admin.Resource
-	switch adm := kadm.NewClient(cl); kind {
-	case admin.TopicResource:
-		topics, err := adm.ListTopics(ctx)
-		if err != nil {
-			return nil, admin.Problem(err)
-		}
-		for _, t := range topics.Sorted() {
-			rs = append(rs, admin.Resource{Kind: kind, Name: t.Topic})
-		}
-	case admin.BrokerResource, admin.BrokerLoggerResource:
-		brokers, err := adm.ListBrokers(ctx)
-		if err != nil {
-			return nil, admin.Problem(err)
-		}
-		for _, id := range brokers.NodeIDs() {
-			rs = append(rs, admin.Resource{Kind: kind, Name: strconv.Itoa(int(id))})
-		}
-	case admin.GroupResource:
-		groups, err := admin.ConfiguredGroups(ctx, cl)
-		if err != nil {
-			return nil, err
-		}
-		for _, g := range groups {
-			rs = append(rs, admin.Resource{Kind: kind, Name: g})
-		}
-	default:
-		return nil, fmt.Errorf("no %s; name one", kind)
-	}
-	return rs, nil
-}
-
 // configsDescribeOptions are the options of configs describe.
 type configsDescribeOptions struct {
 	kafka  *kafkaOptions
@@ -117,7 +82,7 @@ func newConfigsDescribe(k *kafkaOptions) *cobra.Command {
 		Short: "Show configuration",
 		Long: `Show what was set on a topic, a broker, a group; with --all also what is inherited or
 default, and with which synonyms. Without a name it shows all topics, or brokers, or
-groups that something is set on.
+whatever there is of the kind.
 ` + kindHelp,
 		Example: `  tributary configs describe topic flows
   tributary configs describe topic flows --all
@@ -127,7 +92,7 @@ groups that something is set on.
 	}, k, o, func(ctx context.Context, out io.Writer, cl *kgo.Client, args []string) error {
 		rs, err := resources(args)
 		if err == nil && len(rs) == 0 {
-			rs, err = allResources(ctx, cl, admin.ResourceKind(args[0]))
+			rs, err = admin.Resources(ctx, cl, admin.ResourceKind(args[0]), o.output == "kafka")
 		}
 		if err != nil {
 			return err
@@ -136,7 +101,15 @@ groups that something is set on.
 			if len(args) == 1 && args[0] == string(admin.BrokerResource) {
 				rs = append(rs, admin.Resource{Kind: admin.BrokerResource}) // what is set for all is shown too
 			}
+			there, err := admin.Resources(ctx, cl, admin.ResourceKind(strings.TrimSuffix(args[0], "-default")), true)
+			if err != nil {
+				return err
+			}
 			return each(rs, func(r admin.Resource) error {
+				if !o.all && r.Name != "" && !slices.Contains(there, r) {
+					_, err := fmt.Fprintf(out, "The %s '%s' doesn't exist and doesn't have dynamic config.\n", r.KafkaKind(), r.Name)
+					return err
+				}
 				settings, err := admin.Settings(ctx, cl, r, o.all)
 				if err != nil {
 					return err

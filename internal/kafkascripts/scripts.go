@@ -31,7 +31,7 @@ var scripts = map[string]script{
 	"zookeeper-server-stop.sh":     table("", func(*parsed) (Command, error) { return noZooKeeper("stopped") }),
 	"kafka-broker-api-versions.sh": table(clusterOptions, clusterCommand("api-versions")),
 	"kafka-log-dirs.sh":            table(clusterOptions+"describe broker-list= topic-list=", logDirs),
-	"kafka-cluster.sh":             table(clusterOptions+"config= b= C= c=", clusterTool),
+	"kafka-cluster.sh":             table(clusterOptions+"config= b= C= c= id= i= include-fenced-brokers", clusterTool),
 }
 
 func noZooKeeper(what string) (Command, error) {
@@ -92,8 +92,24 @@ func clusterCommand(name string) func(p *parsed) (Command, error) {
 }
 
 func clusterTool(p *parsed) (Command, error) {
-	if len(p.rest) != 1 || p.rest[0] != "cluster-id" {
-		return Command{}, errors.New("give cluster-id; unregister and list-endpoints are not there")
+	if len(p.rest) != 1 {
+		return Command{}, errors.New("give one of cluster-id, list-endpoints, unregister")
+	}
+	command, behind := []string{"cluster", "", "--output=kafka"}, []string(nil)
+	switch what := p.rest[0]; what {
+	case "cluster-id":
+		command[1] = "id"
+	case "list-endpoints":
+		command[1] = "brokers"
+		command = p.turn(command, "fenced", "include-fenced-brokers")
+	case "unregister":
+		id := p.either("id", "i")
+		if id == "" {
+			return Command{}, errors.New("unregister: --id is missing")
+		}
+		command[1], behind = what, []string{"--", id}
+	default:
+		return Command{}, fmt.Errorf("what is %q? cluster-id, list-endpoints and unregister are there", what)
 	}
 	p.rest = nil
 	for short, long := range map[string]string{"b": "bootstrap-server", "C": "bootstrap-controller", "c": "command-config"} {
@@ -105,8 +121,8 @@ func clusterTool(p *parsed) (Command, error) {
 	if config == "" {
 		config = p.get("config")
 	}
-	args, err := p.cluster([]string{"cluster", "id", "--output=kafka"}, config)
-	return Command{Args: args}, err
+	args, err := p.cluster(command, config)
+	return Command{Args: append(args, behind...)}, err
 }
 
 func logDirs(p *parsed) (Command, error) {

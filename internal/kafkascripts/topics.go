@@ -102,7 +102,7 @@ var configs = table(clusterOptions+`add-config= add-config-file= all alter broke
 	if len(clients) > 0 {
 		return p.quotas(what, clients)
 	}
-	kind, name, err := p.entity()
+	subject, name, err := p.entity()
 	if err != nil {
 		return Command{}, err
 	}
@@ -111,7 +111,6 @@ var configs = table(clusterOptions+`add-config= add-config-file= all alter broke
 	if err != nil {
 		return Command{}, err
 	}
-	subject := strings.TrimSuffix(kind, "s")
 	if subject == "broker" && name == "" && (what == "alter" || p.has("entity-default") || p.has("broker-defaults")) {
 		subject = "broker-default"
 	}
@@ -135,41 +134,45 @@ var configs = table(clusterOptions+`add-config= add-config-file= all alter broke
 		return Command{}, errors.New("--add-config, --add-config-file or --delete-config must be given")
 	}
 	args = append(args, "--", subject)
-	done := "Completed updating config for " + subject + " " + name + "."
+	done := "Completed updating config for " + strings.TrimSuffix(subject, "s") + " " + name + "."
 	if name == "" {
-		done = "Completed updating default config for " + kind + " in the cluster."
+		done = "Completed updating default config for brokers in the cluster."
 	} else {
 		args = append(args, name)
 	}
 	return Command{Args: args, Says: []string{done}}, nil
 })
 
-// entity is what kafka-configs.sh is about: topics, brokers or groups and a name, which is empty for the default of all.
+// entities are what kafka-configs.sh may be about besides clients: the plural of its options, and ours.
+var entities = map[string]string{
+	"topics": "topic", "brokers": "broker", "groups": "group", "client-metrics": "client-metrics", "broker-loggers": "broker-logger",
+}
+
+// entity is what kafka-configs.sh is about and its name, which is empty for the default of all.
 func (p *parsed) entity() (kind, name string, err error) {
-	for _, short := range []string{"topic", "broker", "group"} {
+	for _, short := range []string{"topic", "broker", "group", "client-metrics", "broker-logger"} {
 		if p.has(short) {
-			return short + "s", p.get(short), nil
+			kind, name = short, p.get(short)
 		}
 	}
-	if p.has("broker-defaults") {
-		return "brokers", "", nil
-	}
-	switch kind = p.get("entity-type"); kind {
-	case "topics", "brokers", "groups":
-	case "":
-		for _, other := range []string{"client-metrics", "broker-logger"} {
-			if p.has(other) {
-				return "", "", fmt.Errorf("--%s is not there", other)
-			}
-		}
+	switch plural := p.get("entity-type"); {
+	case kind != "":
+	case p.has("broker-defaults"):
+		return "broker", "", nil
+	case plural == "":
 		return "", "", errors.New("--entity-type is missing")
+	case entities[plural] == "":
+		return "", "", fmt.Errorf("--entity-type %s: topics, brokers, groups, users, clients, ips, client-metrics and broker-loggers are there", plural)
 	default:
-		return "", "", fmt.Errorf("--entity-type %s: topics, brokers, groups, users, clients and ips are there", kind)
+		kind, name = entities[plural], p.get("entity-name")
 	}
-	if !p.has("entity-name") && !p.has("entity-default") && !p.has("describe") {
+	switch {
+	case name == "" && kind == "broker-logger":
+		return "", "", errors.New("--entity-name is missing: broker-loggers are those of a broker")
+	case name == "" && !p.has("entity-default") && !p.has("describe"):
 		return "", "", errors.New("--entity-name or --entity-default must be given")
 	}
-	return kind, p.get("entity-name"), nil
+	return kind, name, nil
 }
 
 // splitConfigs parts name=value,name=[a,b]; brackets hold a value together and go away.

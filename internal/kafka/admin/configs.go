@@ -156,10 +156,11 @@ func present(ctx context.Context, cl *kgo.Client, r Resource) error {
 	return nil
 }
 
-// ConfiguredGroups lists the groups that something is set on (KIP-1142).
-func ConfiguredGroups(ctx context.Context, cl *kgo.Client) ([]string, error) {
+// Configured lists the resources of a kind that something is set on, groups or subscriptions to client metrics (KIP-1142).
+func Configured(ctx context.Context, cl *kgo.Client, kind ResourceKind) ([]string, error) {
+	typ, _ := Resource{Kind: kind}.protocol()
 	req := kmsg.NewPtrListConfigResourcesRequest()
-	req.ResourceTypes = []int8{int8(kmsg.ConfigResourceTypeGroupConfig)}
+	req.ResourceTypes = []int8{int8(typ)}
 	resp, err := req.RequestWith(ctx, cl)
 	if err == nil {
 		err = kerr.ErrorForCode(resp.ErrorCode)
@@ -169,12 +170,58 @@ func ConfiguredGroups(ctx context.Context, cl *kgo.Client) ([]string, error) {
 	}
 	var names []string
 	for _, r := range resp.ConfigResources {
-		if r.Type == int8(kmsg.ConfigResourceTypeGroupConfig) {
+		if r.Type == int8(typ) {
 			names = append(names, r.Name)
 		}
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// Resources lists the resources of a kind that there are: topics, the cluster's own with internal; brokers and their loggers by id;
+// the groups that live or are configured; subscriptions to client metrics.
+func Resources(ctx context.Context, cl *kgo.Client, kind ResourceKind, internal bool) ([]Resource, error) {
+	adm := kadm.NewClient(cl)
+	var names []string
+	switch kind {
+	case TopicResource:
+		topics, err := adm.ListTopicsWithInternal(ctx)
+		if err != nil {
+			return nil, Problem(err)
+		}
+		for _, t := range topics.Sorted() {
+			if internal || !t.IsInternal {
+				names = append(names, t.Topic)
+			}
+		}
+	case BrokerResource, BrokerLoggerResource:
+		brokers, err := adm.ListBrokers(ctx)
+		if err != nil {
+			return nil, Problem(err)
+		}
+		for _, id := range brokers.NodeIDs() {
+			names = append(names, strconv.Itoa(int(id)))
+		}
+	default:
+		var err error
+		if names, err = Configured(ctx, cl, kind); err != nil {
+			return nil, err
+		}
+		if kind == GroupResource {
+			groups, err := adm.ListGroups(ctx)
+			if err != nil {
+				return nil, Problem(err)
+			}
+			names = append(names, groups.Groups()...)
+			slices.Sort(names)
+			names = slices.Compact(names)
+		}
+	}
+	all := make([]Resource, len(names))
+	for i, name := range names {
+		all[i] = Resource{kind, name}
+	}
+	return all, nil
 }
 
 // aboutResource explains an error of a resource.

@@ -42,6 +42,14 @@ func WriteTopicAsKafka(w io.Writer, t *Topic, view bool) error {
 	return err
 }
 
+// KafkaKind is what kafka-configs.sh calls the kind of a resource.
+func (r Resource) KafkaKind() string {
+	if r.Kind == ClientMetricsResource {
+		return "client-metric"
+	}
+	return string(r.Kind)
+}
+
 // WriteSettingsAsKafka writes the configuration of a resource, or with all what is inherited and default too, in the lines of
 // kafka-configs.sh --describe.
 func WriteSettingsAsKafka(w io.Writer, r Resource, settings []Setting, all bool) error {
@@ -55,7 +63,7 @@ func WriteSettingsAsKafka(w io.Writer, r Resource, settings []Setting, all bool)
 	if all {
 		which = "All"
 	}
-	head := which + " configs for " + r.String()
+	head := which + " configs for " + r.KafkaKind() + " " + r.Name
 	if r.Kind == BrokerResource && r.Name == "" {
 		head = "Default configs for brokers in the cluster"
 	}
