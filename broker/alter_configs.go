@@ -60,6 +60,9 @@ func (rq *request) alterConfigs(r configResource, named map[configResource]int, 
 	b := rq.broker()
 	switch typ {
 	case kmsg.ConfigResourceTypeTopic:
+		if name == "" {
+			return refusef(codeInvalidRequest, "there are no configs for all topics")
+		}
 		return b.topics.configure(name, edit, validateOnly)
 	case kmsg.ConfigResourceTypeBroker:
 		level, err := b.levelOf(name)

@@ -16,7 +16,7 @@ func serveAlterPartitionReassignments(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.AlterPartitionAssignmentsRequest)
 	b := rq.broker()
 	resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
-	resp.AllowReplicationFactorChange = true // as Kafka says whatever was asked
+	resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange || len(req.Topics) == 0
 	if !rq.mayCluster(kmsg.ACLOperationAlter) {
 		resp.ErrorCode, resp.ErrorMessage = rq.code(clusterRefusal.code), kmsg.StringPtr(clusterRefusal.text)
 		rq.respond(resp)

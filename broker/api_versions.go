@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"regexp"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 // ApiVersions (key 18), versions 0 to 4. KIP-35, KIP-511 (client software, a version-0 answer to a version that is too new),
 // KIP-584 (features: groups of KIP-848, transactions of KIP-890).
@@ -8,8 +12,16 @@ func apiVersionsAPI() api {
 	return api{key: 18, min: 0, max: 4, outline: "string@3 string@3", serve: serveApiVersions, refuse: refuseApiVersions}
 }
 
-func serveApiVersions(rq *request, _ kmsg.Request) error {
+// softwareName is what a client and its version may be called (KIP-511).
+var softwareName = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$`)
+
+func serveApiVersions(rq *request, m kmsg.Request) error {
 	resp := kmsg.NewPtrApiVersionsResponse()
+	if req := m.(*kmsg.ApiVersionsRequest); rq.version >= 3 && !(softwareName.MatchString(req.ClientSoftwareName) && softwareName.MatchString(req.ClientSoftwareVersion)) {
+		resp.ErrorCode = rq.code(codeInvalidRequest)
+		rq.respond(resp)
+		return nil
+	}
 	resp.ApiKeys = rq.broker().advertised()
 	resp.FinalizedFeaturesEpoch = 0
 	for _, f := range features {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"math"
 	"strconv"
@@ -18,12 +19,12 @@ type brokerConfig struct {
 	put func(c *Config, value string) // puts a checked value into a configuration
 }
 
-// retentionMillis allows a time of a millisecond and more, and -1 for no limit.
+// retentionMillis allows a time of a millisecond and more, and what is below 0 for no limit.
 func retentionMillis(s string) error {
-	if s == "-1" {
-		return nil
+	if s == "0" {
+		return errors.New("want at least 1, or -1 for no limit")
 	}
-	return integer(1, maxInt64)(s)
+	return integer(math.MinInt64, maxInt64)(s)
 }
 
 // brokerConfigs in the order they are listed.

@@ -176,7 +176,7 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 		records = append(records, consumerMemberRecord(g.id, m.id, m))
 	}
 	before := m.assigned
-	records = append(records, g.advance(m, owned, renewed || isNew, isNew)...)
+	records = append(records, g.advance(m, owned, renewed, isNew)...)
 
 	resp.MemberID, resp.MemberEpoch = &m.id, m.epoch
 	resp.HeartbeatIntervalMillis = int32(g.gs.b.groupConfigs.heartbeat(g.id).Milliseconds())

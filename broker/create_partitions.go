@@ -26,12 +26,13 @@ func serveCreatePartitions(rq *request, m kmsg.Request) error {
 		if !rq.mayTopic(kmsg.ACLOperationAlter, q.Topic) {
 			err = topicRefusal
 		}
+		t := b.topics.get(q.Topic)
 		for _, a := range q.Assignment {
-			if !slices.Equal(a.Replicas, b.self) {
+			if err == nil && t != nil && int(q.Count) > len(t.partitions()) && !slices.Equal(a.Replicas, b.self) {
 				err = refusef(codeInvalidAssignment, "replicas can be on broker %d only", b.cfg.NodeID)
 			}
 		}
-		if t := b.topics.get(q.Topic); err == nil && t != nil {
+		if err == nil && t != nil {
 			more := max(int(q.Count)-len(t.partitions()), 0)
 			switch {
 			case len(q.Assignment) > 0 && more > 0 && len(q.Assignment) != more:

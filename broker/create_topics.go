@@ -112,10 +112,12 @@ func (b *Broker) createTopic(rq *request, q *kmsg.CreateTopicsRequestTopic, twic
 		return nil, nil, refusef(codeInvalidTopic, "topic %s is the broker's own", q.Topic)
 	case len(q.ReplicaAssignment) > 0 && (q.NumPartitions != -1 || q.ReplicationFactor != -1):
 		return nil, nil, refusef(codeInvalidRequest, "topic %s: numbers beside an assignment must be -1", q.Topic)
-	case len(q.ReplicaAssignment) == 0 && q.ReplicationFactor != 1 && q.ReplicationFactor != -1:
-		return nil, nil, refusef(codeInvalidReplication, "replication factor %d: there is 1 broker", q.ReplicationFactor)
+	case len(q.ReplicaAssignment) == 0 && (q.ReplicationFactor < -1 || q.ReplicationFactor == 0):
+		return nil, nil, refusef(codeInvalidReplication, "replication factor %d", q.ReplicationFactor)
 	case partitions < 1:
 		return nil, nil, refusef(codeInvalidPartitions, "topic %s: %d partitions", q.Topic, partitions)
+	case len(q.ReplicaAssignment) == 0 && q.ReplicationFactor > 1:
+		return nil, nil, refusef(codeInvalidReplication, "replication factor %d: there is 1 broker", q.ReplicationFactor)
 	}
 	for i := range q.ReplicaAssignment {
 		a := &q.ReplicaAssignment[i]

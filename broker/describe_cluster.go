@@ -7,8 +7,11 @@ func describeClusterAPI() api {
 	return api{key: 60, min: 0, max: 2, serve: serveDescribeCluster, outline: "bool int8@1 bool@2"}
 }
 
-// endpointBrokers is the endpoint type that asks for brokers; the other one asks a controller.
-const endpointBrokers = 1
+// Endpoint types: who asks for brokers, and who asks a controller.
+const (
+	endpointBrokers     = 1
+	endpointControllers = 2
+)
 
 func serveDescribeCluster(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.DescribeClusterRequest)
@@ -18,7 +21,11 @@ func serveDescribeCluster(rq *request, m kmsg.Request) error {
 	resp.EndpointType = endpointBrokers
 	if rq.version >= 1 && req.EndpointType != endpointBrokers {
 		resp.ErrorCode = rq.code(codeUnsupportedEndpoint)
-		resp.ErrorMessage = kmsg.StringPtr("this is a broker, there is no controller to ask")
+		resp.ErrorMessage = kmsg.StringPtr("this is a broker")
+		if req.EndpointType == endpointControllers {
+			resp.ErrorCode = rq.code(codeMismatchedEndpoint)
+			resp.ErrorMessage = kmsg.StringPtr("this is a broker, there is no controller to ask")
+		}
 		rq.respond(resp)
 		return nil
 	}

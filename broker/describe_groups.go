@@ -23,13 +23,15 @@ func serveDescribeGroups(rq *request, m kmsg.Request) error {
 			resp.Groups = append(resp.Groups, rg)
 			continue
 		}
-		rg.AuthorizedOperations = rq.operations(req.IncludeAuthorizedOperations, kmsg.ACLResourceTypeGroup, id)
 		classic := false
 		_, c := rq.broker().groups.with(id, false, func(g *group) {
 			if classic = g.consumer == nil; classic {
 				g.describe(&rg)
 			}
 		})
+		if c == codeNone && (classic || rq.version < 6) {
+			rg.AuthorizedOperations = rq.operations(req.IncludeAuthorizedOperations, kmsg.ACLResourceTypeGroup, id)
+		}
 		if !classic {
 			rg.State = groupDead.String()
 			if c == codeNone && rq.version >= 6 {
@@ -51,8 +53,9 @@ func (g *group) describe(rg *kmsg.DescribeGroupsResponseGroup) {
 	for _, m := range g.members {
 		rm := kmsg.NewDescribeGroupsResponseGroupMember()
 		rm.MemberID, rm.InstanceID, rm.ClientID, rm.ClientHost = m.id, m.instance, m.clientID, m.host
+		rm.MemberAssignment = m.assignment // until there is a new one
 		if g.state == groupStable {
-			rm.ProtocolMetadata, rm.MemberAssignment = m.metadata(g.protocol), m.assignment
+			rm.ProtocolMetadata = m.metadata(g.protocol)
 		}
 		rg.Members = append(rg.Members, rm)
 	}

@@ -13,7 +13,7 @@ func serveDescribeProducers(rq *request, m kmsg.Request) error {
 	for i := range req.Topics {
 		rt := kmsg.NewDescribeProducersResponseTopic()
 		rt.Topic = req.Topics[i].Topic
-		t, unknown := rq.permit(kmsg.ACLOperationRead, rq.broker().topics.get(rt.Topic), []byte(rt.Topic), codeUnknownTopicOrPartition)
+		t, unknown := rq.permit(kmsg.ACLOperationRead, rq.broker().topics.get(rt.Topic), []byte(rt.Topic), noTopic(rt.Topic).code)
 		for _, index := range req.Topics[i].Partitions {
 			rp := kmsg.NewDescribeProducersResponseTopicPartition()
 			rp.Partition = index

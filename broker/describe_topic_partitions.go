@@ -50,7 +50,7 @@ func serveDescribeTopicPartitions(rq *request, m kmsg.Request) error {
 		case !may:
 			rt.ErrorCode = rq.code(codeTopicAuthorization)
 		case t == nil:
-			rt.ErrorCode = rq.code(codeUnknownTopicOrPartition)
+			rt.ErrorCode = rq.code(noTopic(name).code)
 		}
 		if may {
 			rt.AuthorizedOperations = rq.operations(true, kmsg.ACLResourceTypeTopic, name)

@@ -39,7 +39,12 @@ func serveDescribeTransactions(rq *request, m kmsg.Request) error {
 
 func (t *txn) describe(rq *request, rs *kmsg.DescribeTransactionsResponseTransactionState) {
 	rs.State, rs.TimeoutMillis, rs.ProducerID, rs.ProducerEpoch = t.state.String(), int32(t.timeout.Milliseconds()), t.producerID, t.epoch
-	if rs.StartTimestamp = -1; t.state == kmsg.TransactionStateOngoing || t.busy {
+	switch {
+	case t.state == kmsg.TransactionStateEmpty:
+		rs.StartTimestamp = -1
+	case t.start.IsZero(): // it ended without having begun
+		rs.StartTimestamp = t.lastModified.UnixMilli()
+	default:
 		rs.StartTimestamp = t.start.UnixMilli()
 	}
 	byTopic := make(map[string][]int32)

@@ -77,6 +77,7 @@ const (
 	codeFencedInstanceID        code = 82
 	codeGroupSubscribed         code = 86
 	codeInvalidRecord           code = 87
+	codeUnsupportedCompression  code = 76
 	codeElectionNotNeeded       code = 84
 	codeNoReassignment          code = 85
 	codeThrottled               code = 89
@@ -93,7 +94,9 @@ const (
 	codeUnreleasedInstanceID    code = 111
 	codeUnsupportedAssignor     code = 112
 	codeStaleMemberEpoch        code = 113
+	codeMismatchedEndpoint      code = 114
 	codeUnsupportedEndpoint     code = 115
+	codeTransactionAbortable    code = 120
 	codeInvalidRegex            code = 128
 
 	maxCode = 140 // size of the counters by code; a code beyond it counts as codeUnknown

@@ -128,6 +128,23 @@ func TestFaultsAsKafka(t *testing.T) {
 	end.SetVersion(4)
 	oldBatch := goodBatch(1, 10)
 	oldBatch[16] = 1
+	based := goodBatch(1, 10)
+	based[7] = 1
+	controllers := kmsg.NewPtrDescribeClusterRequest()
+	controllers.SetVersion(1)
+	controllers.EndpointType = 2
+	zstd := goodBatch(1, 10)
+	zstd[22] = 4
+	twoReplicas := topic("new", 0)
+	twoReplicas.ReplicationFactor = 2
+	halfProducer := kmsg.NewPtrInitProducerIDRequest()
+	halfProducer.SetVersion(5)
+	halfProducer.ProducerID, halfProducer.ProducerEpoch = -1, 0
+	badClient := kmsg.NewPtrApiVersionsRequest()
+	badClient.SetVersion(3)
+	badClient.ClientSoftwareName, badClient.ClientSoftwareVersion = "a client", "1"
+	lostFetch := fetchRequest(13, "flows", id, 0, 0, 1, 0)
+	lostFetch.Topics[0].Partitions[0].LastFetchedEpoch = 1
 	badName := produceRequest(9, -1, "bad name", 0, goodBatch(1, 10))
 
 	for _, tc := range []struct {
@@ -167,6 +184,16 @@ func TestFaultsAsKafka(t *testing.T) {
 		{"transactions without a name", transactions, map[string]int16{".TransactionStates[0]": 42}},
 		{"the end of a transaction without a name", end, map[string]int16{"": 42}},
 		{"an old format", produceRequest(9, -1, "flows", 0, oldBatch), map[string]int16{".Topics[0].Partitions[0]": 87}},
+		{"zstd before there was such", produceRequest(6, -1, "flows", 0, zstd), map[string]int16{".Topics[0].Partitions[0]": 76}},
+		{"acks of no sense to no partition", produceRequest(9, 2, "flows", 99, goodBatch(1, 10)), map[string]int16{".Topics[0].Partitions[0]": 3}},
+		{"a name like another's", createTopics(topic("a.b_c", 1)), map[string]int16{".Topics[0]": 0}},
+		{"but for dots", createTopics(topic("a_b.c", 1)), map[string]int16{".Topics[0]": 17}},
+		{"no partitions and too many replicas", createTopics(twoReplicas), map[string]int16{".Topics[0]": 37}},
+		{"a producer without an epoch", halfProducer, map[string]int16{"": 42}},
+		{"a client's name that is none", badClient, map[string]int16{"": 42}},
+		{"an epoch the log knows nothing of", lostFetch, map[string]int16{"": 0, ".Topics[0].Partitions[0]": 1}},
+		{"a base offset", produceRequest(9, -1, "flows", 0, based), map[string]int16{".Topics[0].Partitions[0]": 87}},
+		{"a controller asked for at a broker", controllers, map[string]int16{"": 114}},
 		{"to a name no topic can have", badName, map[string]int16{".Topics[0].Partitions[0]": 3}},
 	} {
 		if got := answerCodes(c.request(tc.req)); !maps.Equal(got, tc.want) {
@@ -176,7 +203,7 @@ func TestFaultsAsKafka(t *testing.T) {
 }
 
 // TestAloneInGroup has a member that is alone in its group come back with another protocol: like Apache Kafka the broker counts what
-// it knew before.
+// it knew before. Before that somebody leaves the group who never was in it, which disturbs nobody.
 func TestAloneInGroup(t *testing.T) {
 	c := rawDial(t, open(t, testConfig(t)))
 	join := func(member, protocol string) *kmsg.JoinGroupResponse {
@@ -188,6 +215,16 @@ func TestAloneInGroup(t *testing.T) {
 		return c.request(r).(*kmsg.JoinGroupResponse)
 	}
 	first := join("", "range")
+	state := func() string {
+		r := kmsg.NewPtrDescribeGroupsRequest()
+		r.Groups = []string{"g"}
+		return c.request(r).(*kmsg.DescribeGroupsResponse).Groups[0].State
+	}
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group, leave.MemberID = "g", "nobody"
+	if r := c.request(leave).(*kmsg.LeaveGroupResponse); r.ErrorCode != 25 || state() != "CompletingRebalance" {
+		t.Errorf("nobody leaves: error %d, the group is %s", r.ErrorCode, state())
+	}
 	for _, tc := range []struct {
 		member, protocol string
 		want             int16

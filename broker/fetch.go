@@ -249,7 +249,11 @@ func (f *fetch) resolve() {
 		p.code = p.part.checkEpoch(p.epoch)
 		if p.code == codeNone && p.lastEpoch >= 0 {
 			p.endEpoch, p.end = p.part.log.EpochEnd(p.lastEpoch)
-			p.diverges = p.endEpoch < p.lastEpoch || p.end < p.offset
+			if p.endEpoch < 0 || p.end < 0 {
+				p.code = codeOffsetOutOfRange // the log knows nothing of that epoch or one before it
+			} else {
+				p.diverges = p.endEpoch < p.lastEpoch || p.end < p.offset
+			}
 		}
 	}
 }

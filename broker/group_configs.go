@@ -15,7 +15,7 @@ import (
 // KIP-848's groups.
 var groupConfigKeys = []configKey{
 	{
-		name: "consumer.assignment.interval.ms", broker: "group.consumer.assignment.interval.ms", typ: kmsg.ConfigTypeInt, check: integer(0, 15_000), standard: fixed("1000"),
+		name: "consumer.assignment.interval.ms", typ: kmsg.ConfigTypeInt, check: integer(0, 15_000), standard: fixed("0"),
 		doc: "kept as set; partitions are assigned anew as soon as something changes.",
 	},
 	{

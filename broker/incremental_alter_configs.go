@@ -61,6 +61,9 @@ func editConfigs(cfg *Config, typ kmsg.ConfigResourceType, configs map[string]st
 			return refusef(codeInvalidRequest, "config %s has no value", c.Name)
 		}
 		if key == nil {
+			if c.Op == kmsg.IncrementalAlterConfigOpDelete && typ != kmsg.ConfigResourceTypeBroker {
+				continue // what there never was is gone
+			}
 			return unknown
 		}
 		switch c.Op {

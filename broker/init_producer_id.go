@@ -27,7 +27,9 @@ func serveInitProducerID(rq *request, m kmsg.Request) error {
 		rq.initTxn(req, resp)
 		return nil
 	}
-	if !rq.mayCluster(kmsg.ACLOperationIdempotentWrite) &&
+	if rq.version >= 3 && (req.ProducerID < 0) != (req.ProducerEpoch < 0) {
+		resp.ErrorCode = rq.code(codeInvalidRequest)
+	} else if !rq.mayCluster(kmsg.ACLOperationIdempotentWrite) &&
 		!rq.broker().acls.allowsAny(&rq.conn.session, kmsg.ACLOperationWrite, kmsg.ACLResourceTypeTopic) {
 		resp.ErrorCode = rq.code(codeClusterAuthorization)
 	} else if id, err := rq.broker().producerIDs.next(); err != nil {

@@ -34,6 +34,7 @@ func serveLeaveGroup(rq *request, m kmsg.Request) error {
 	codes := make([]code, len(members))
 	known, c := rq.broker().groups.with(req.Group, false, func(g *group) {
 		var leaving []*consumerMember
+		before := len(g.members)
 		for i := range members {
 			if g.consumer == nil {
 				codes[i] = g.leave(members[i].MemberID, members[i].InstanceID)
@@ -45,7 +46,10 @@ func serveLeaveGroup(rq *request, m kmsg.Request) error {
 			}
 		}
 		if g.consumer == nil {
-			g.rebalanceWithout()
+			// Somebody who was none of the group makes nobody join again.
+			if len(g.members) < before || g.state == groupPreparing {
+				g.rebalanceWithout()
+			}
 		} else if len(leaving) > 0 {
 			g.fence(leaving...)
 		}
@@ -77,7 +81,7 @@ func (g *group) leave(memberID string, instance *string) code {
 	if instance != nil && memberID == "" {
 		memberID = g.static[*instance]
 	}
-	if timer, ok := g.pending[memberID]; ok && instance == nil {
+	if timer, ok := g.pending[memberID]; ok {
 		timer.Stop()
 		g.unexpect(memberID)
 		return codeNone

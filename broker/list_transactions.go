@@ -41,15 +41,14 @@ func serveListTransactions(rq *request, m kmsg.Request) error {
 		t.mu.RLock()
 		rs := kmsg.NewListTransactionsResponseTransactionState()
 		rs.TransactionalID, rs.ProducerID, rs.TransactionState = t.id, t.producerID, t.state.String()
-		running := t.state == kmsg.TransactionStateOngoing || t.busy
-		since := time.Since(t.start).Milliseconds()
+		since := time.Since(t.start).Milliseconds() // of one that never began: very long, as in Kafka
 		dead := t.dead
 		t.mu.RUnlock()
 		switch {
 		case dead || !rq.mayTxn(kmsg.ACLOperationDescribe, t.id):
 		case len(req.StateFilters) > 0 && !states[rs.TransactionState]:
 		case len(req.ProducerIDFilters) > 0 && !slices.Contains(req.ProducerIDFilters, rs.ProducerID):
-		case rq.version >= 1 && req.DurationFilterMillis > 0 && (!running || since <= req.DurationFilterMillis):
+		case rq.version >= 1 && req.DurationFilterMillis > 0 && since <= req.DurationFilterMillis:
 		case pattern != nil && !pattern.MatchString(rs.TransactionalID):
 		default:
 			resp.TransactionStates = append(resp.TransactionStates, rs)

@@ -86,7 +86,7 @@ func (rq *request) metadataTopic(q *kmsg.MetadataRequestTopic, create, operation
 		}
 	}
 	if t == nil {
-		rt.ErrorCode = int16(codeUnknownTopicOrPartition)
+		rt.ErrorCode = int16(noTopic(*q.Topic).code)
 		return rt
 	}
 	return rq.describeTopic(t, operations)

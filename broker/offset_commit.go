@@ -79,7 +79,7 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 		for i := range resp.Topics {
 			for j := range resp.Topics[i].Partitions {
 				rp := &resp.Topics[i].Partitions[j]
-				if rp.ErrorCode == 0 || c == codeGroupAuthorization {
+				if rp.ErrorCode == 0 || c == codeGroupAuthorization || c != codeNone && code(rp.ErrorCode) == codeOffsetMetadataTooLarge {
 					rp.ErrorCode = int16(c)
 				}
 				rq.code(code(rp.ErrorCode))
@@ -123,7 +123,7 @@ func serveOffsetCommit(rq *request, m kmsg.Request) error {
 			refused = codeCoordinatorNotAvailable
 		}
 	})
-	if !known && c == codeNone {
+	if !known && c == codeNone && (req.Generation >= 0 || len(commits) > 0) {
 		if c = codeIllegalGeneration; rq.version >= 9 {
 			c = codeGroupIDNotFound
 		}

@@ -26,6 +26,12 @@ func produceAPI() api {
 
 const produceKey = 0
 
+// zstdFrom is the version from which batches may be compressed by zstd (KIP-110), which is this codec.
+const (
+	zstdFrom  = 7
+	codecZstd = 4
+)
+
 // producedFrom is the version ApiVersions announces.
 const producedFrom = 0
 
@@ -184,15 +190,22 @@ func produceTo(rq *request, t *topic, index int32, records []byte, acks int16, t
 	c.produceRequests.Add(1)
 	part := t.partition(index)
 	switch {
-	case acks < -1 || acks > 1:
-		r.code = codeInvalidRequiredAcks
 	case part == nil:
 		r.code = codeUnknownTopicOrPartition
+	case acks < -1 || acks > 1:
+		r.code = codeInvalidRequiredAcks
+	case rq.version < zstdFrom && len(records) >= batchHeader && binary.BigEndian.Uint16(records[batchAttrsAt:])&attrCodec == codecZstd:
+		r.code = codeUnsupportedCompression
 	case t.internal:
 		r.code, r.text = codeInvalidTopic, "the topic is the broker's own"
 	}
 	if r.code != codeNone {
 		c.produceRejected.Add(1)
+		return r
+	}
+	if len(records) >= 8 && binary.BigEndian.Uint64(records) != 0 {
+		c.produceRejected.Add(1)
+		r.code, r.text = codeInvalidRecord, "the base offset of a batch to append is 0"
 		return r
 	}
 	o := commitlog.AppendOptions{MayCallBack: true}

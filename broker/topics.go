@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -357,7 +358,26 @@ func (ts *topics) checkNew(name string, configs map[string]string) error {
 	if ts.get(name) != nil {
 		return refusef(codeTopicExists, "topic '%s' already exists", name) // scripts look for these last words
 	}
+	if other := ts.colliding(name); other != "" {
+		return refusef(codeInvalidTopic, "topic name %q: collides with %s in the names of metrics", name, other)
+	}
 	return checkConfigs(configs)
+}
+
+// colliding finds a topic whose name differs from another only in '.' and '_', which Kafka's metrics do not tell apart.
+func (ts *topics) colliding(name string) string {
+	if !strings.ContainsAny(name, "._") {
+		return ""
+	}
+	plain := strings.ReplaceAll(name, ".", "_")
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	for other := range ts.byName {
+		if len(other) == len(name) && strings.ReplaceAll(other, ".", "_") == plain {
+			return other
+		}
+	}
+	return ""
 }
 
 // roomFor refuses partitions beyond the limit.

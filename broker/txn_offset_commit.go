@@ -107,6 +107,9 @@ func (b *Broker) commitInTxn(rq *request, req *kmsg.TxnOffsetCommitRequest, comm
 		return l, c
 	}
 	if t.state != kmsg.TransactionStateOngoing || !t.partitions[tp] {
+		if rq.version >= 4 { // which knows that aborting helps (KIP-890)
+			return l, codeTransactionAbortable
+		}
 		return l, codeInvalidTxnState
 	}
 	known, refused := b.groups.with(req.Group, req.Generation < 0, func(g *group) {

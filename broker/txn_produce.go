@@ -24,6 +24,9 @@ func transactional(records []byte) bool {
 // impliesAdd is the produce version from which a partition joins a transaction by being written to (KIP-890).
 const impliesAdd = 12
 
+// abortableFrom is the produce version from which a producer is told that aborting helps (KIP-890).
+const abortableFrom = 11
+
 // admit lets a transactional batch into its transaction. The transaction it returns is locked for reading until the batch is
 // appended; what it returns beside has to be on the disk before the producer is told that the batch is.
 func (ts *txns) admit(rq *request, id string, tp topicPartition, records []byte) (*txn, logged, code) {
@@ -46,8 +49,10 @@ func (ts *txns) admit(rq *request, id string, tp topicPartition, records []byte)
 		return t, logged{}, codeNone
 	case c == codeConcurrentTransactions && rq.version < impliesAdd:
 		c = codeNotEnoughReplicas // which such a client tries again
-	case c == codeNone && rq.version < impliesAdd:
+	case c == codeNone && rq.version < abortableFrom:
 		c = codeInvalidTxnState
+	case c == codeNone && rq.version < impliesAdd:
+		c = codeTransactionAbortable
 	}
 	t.mu.RUnlock()
 	if c != codeNone {
