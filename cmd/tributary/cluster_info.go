@@ -25,7 +25,7 @@ func newCluster() *cobra.Command {
   tributary cluster log-dirs --topic flows`,
 	}
 	k := clusterParent(c)
-	c.AddCommand(newClusterID(k), newClusterAPIVersions(k), newClusterLogDirs(k), newClusterBrokers(k), newClusterUnregister(k))
+	c.AddCommand(newClusterID(k), newClusterAPIVersions(k), newClusterLogDirs(k), newClusterBrokers(k), newClusterFeatures(k), newClusterUnregister(k))
 	return c
 }
 

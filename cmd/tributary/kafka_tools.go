@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,7 @@ takes the options of the script. Links that are there are made anew; other files
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			for _, name := range kafkascripts.Names() {
+			for _, name := range slices.Concat(kafkascripts.Names(), kafkascripts.Others()) {
 				if err := makeLink(self, filepath.Join(args[0], name)); err != nil {
 					return err
 				}

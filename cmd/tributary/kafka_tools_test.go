@@ -23,6 +23,7 @@ func TestKafkaScriptsAreOurCommands(t *testing.T) {
 		"kafka-configs.sh --alter --user u --add-config SCRAM-SHA-512=[iterations=4096,password=p]" + b, "kafka-configs.sh --alter --user u --delete-config SCRAM-SHA-512" + b,
 		"kafka-configs.sh --describe --entity-type client-metrics" + b, "kafka-configs.sh --describe --broker-logger 1" + b,
 		"kafka-configs.sh --alter --client-metrics m --add-config interval.ms=1000" + b,
+		"kafka-features.sh describe" + b, "kafka-run-class.sh kafka.tools.GetOffsetShell --topic t --broker-list localhost:9092",
 		"kafka-cluster.sh list-endpoints --include-fenced-brokers" + b, "kafka-cluster.sh unregister --id 7" + b,
 		"kafka-acls.sh --list --principal User:a --topic t --resource-pattern-type match" + b, "kafka-acls.sh --remove --force --cluster --allow-principal User:a" + b,
 		"kafka-acls.sh --add --allow-principal User:a --producer --idempotent --topic t --transactional-id x" + b,

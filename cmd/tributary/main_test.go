@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	commands := map[string]func(){"tributary": main, serverAgain: main}
-	for _, name := range kafkascripts.Names() {
+	for _, name := range slices.Concat(kafkascripts.Names(), kafkascripts.Others()) {
 		commands[name] = main // by the links of kafka-tools
 	}
 	testscript.Main(m, commands)

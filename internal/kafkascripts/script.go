@@ -56,18 +56,27 @@ func table(options string, translate func(p *parsed) (Command, error)) script {
 	return s
 }
 
-// Names lists the scripts, sorted, as Kafka names them.
-func Names() []string { return slices.Sorted(maps.Keys(scripts)) }
+// runClassName is the script that runs any class of Kafka's.
+const runClassName = "kafka-run-class.sh"
+
+// Names lists the scripts that do something, sorted, as Kafka names them.
+func Names() []string { return append(slices.Sorted(maps.Keys(scripts)), runClassName) }
 
 // Name finds the script that a program is called as, with or without .sh.
 func Name(argv0 string) (string, bool) {
 	name := strings.TrimSuffix(filepath.Base(argv0), ".sh") + ".sh"
 	_, ok := scripts[name]
-	return name, ok
+	return name, ok || name == runClassName || others[name] != ""
 }
 
 // Translate turns the arguments of a script into what is to be done. The error is one line, which begins with the script.
 func Translate(name string, args []string) (Command, error) {
+	if name == runClassName {
+		return runClass(args)
+	}
+	if why := others[name]; why != "" {
+		return Command{}, fmt.Errorf("%s: %s", name, why)
+	}
 	s, ok := scripts[name]
 	if !ok {
 		return Command{}, fmt.Errorf("%s: there is no such script", name)

@@ -75,6 +75,8 @@ func TestTranslate(t *testing.T) {
 		"kafka-cluster.sh unregister -i 3 --bootstrap-server localhost:9092":                                                                                                                                                                                         "cluster unregister --output=kafka " + here + " -- 3",
 		"kafka-configs.sh --bootstrap-server localhost:9092 --describe --entity-type client-metrics":                                                                                                                                                                 "configs describe " + here + " --output=kafka -- client-metrics",
 		"kafka-configs.sh --bootstrap-server localhost:9092 --alter --broker-logger 1 --add-config kafka=DEBUG":                                                                                                                                                      "configs alter " + here + " --set=kafka=DEBUG -- broker-logger 1",
+		"kafka-run-class.sh kafka.tools.GetOffsetShell --broker-list localhost:9092 --topic t --time -1":                                                                                                                                                             "topics offsets --output=kafka " + here + " --time=latest --internal -- ^(?:t)$",
+		"kafka-features.sh --bootstrap-server localhost:9092 describe":                                                                                                                                                                                               "cluster features --output=kafka " + here,
 		"kafka-topics.sh --version": "version",
 		"kafka-producer-perf-test.sh --topic t --num-records 10 --record-size 5 --throughput -1 --producer-props acks=1 bootstrap.servers=localhost:9092":                                                                                       "bench produce --output=kafka --duration=0s --interval=5s --kafka=kafka://localhost:9092?acks=1 --records=10 --size=5 -- t",
 		"kafka-producer-perf-test.sh --topic t --num-records 10 --payload-file f --payload-delimiter ; --throughput 5 --warmup-records 3 --command-property transactional.id=x --bootstrap-server localhost:9092 --transaction-duration-ms 100": "bench produce --output=kafka --duration=0s --interval=5s " + here + " --records=10 --payload-file=f --payload-delimiter=; --warmup=3 --transactional-id=x --transaction-duration=100ms --rate=5 -- t",
@@ -107,6 +109,9 @@ func TestTranslateActions(t *testing.T) {
 		}
 	}
 	for _, name := range kafkascripts.Names() {
+		if name == "kafka-run-class.sh" {
+			continue // it takes a class
+		}
 		for _, help := range []string{"--help", "-h"} {
 			if c, err := kafkascripts.Translate(name, []string{help}); err != nil || c.Action != kafkascripts.Nothing || len(c.Says) < 3 || !slices.Contains(c.Says, "  --version") {
 				t.Errorf("%s %s: %+v, %v", name, help, c, err)
@@ -197,6 +202,26 @@ func TestTranslateRefuses(t *testing.T) {
 		_, err := kafkascripts.Translate(words[0], words[1:])
 		if err == nil || !strings.Contains(err.Error(), part) || !strings.HasPrefix(err.Error(), words[0]+": ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %q", typed, err, part)
+		}
+	}
+}
+
+// What has nothing to do here says what to do instead, in one line, whatever it is asked for.
+func TestOthers(t *testing.T) {
+	for _, name := range kafkascripts.Others() {
+		if found, ok := kafkascripts.Name("bin/" + name); !ok || found != name || slices.Contains(kafkascripts.Names(), name) {
+			t.Errorf("%s: %s, %v", name, found, ok)
+		}
+		for _, args := range [][]string{nil, {"--help"}, {"--bootstrap-server", "b:1", "--nonsense"}} {
+			_, err := kafkascripts.Translate(name, args)
+			if err == nil || !strings.HasPrefix(err.Error(), name+": ") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s %v: %v", name, args, err)
+			}
+		}
+	}
+	for _, args := range [][]string{nil, {"--help"}, {"com.example.Main"}} {
+		if _, err := kafkascripts.Translate("kafka-run-class.sh", args); err == nil || !strings.HasPrefix(err.Error(), "kafka-run-class.sh: ") {
+			t.Errorf("kafka-run-class.sh %v: %v", args, err)
 		}
 	}
 }

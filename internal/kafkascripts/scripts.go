@@ -18,6 +18,7 @@ var scripts = map[string]script{
 	"kafka-consumer-groups.sh":     consumerGroups,
 	"kafka-groups.sh":              groups,
 	"kafka-transactions.sh":        transactions,
+	"kafka-features.sh":            features,
 	"kafka-get-offsets.sh":         getOffsets,
 	"kafka-leader-election.sh":     leaderElection,
 	"kafka-reassign-partitions.sh": reassign,
