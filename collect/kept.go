@@ -49,6 +49,9 @@ func (k *Kept) Add(notes []byte) []byte {
 	touched := map[keptKey]*keptDomain{}
 	for ; len(notes) >= noteSize; notes = notes[noteSize:] {
 		key, m, units, known, found := readNote(notes)
+		if !key.exporter.IsValid() {
+			break
+		}
 		dom := touched[key]
 		if dom == nil {
 			dom = k.domain(key)

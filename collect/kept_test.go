@@ -505,6 +505,7 @@ func FuzzKept(f *testing.F) {
 	notes := k.notes
 	k.store()
 	f.Add(k.journal[len(k.journal)-1], notes)
+	f.Add([]byte(nil), bytes.Repeat([]byte("0"), len(notes))) // of no exporter
 	f.Fuzz(func(t *testing.T, states, notes []byte) {
 		k := collect.NewKept()
 		if err := k.Restore(states); err != nil && !errors.Is(err, collect.ErrNote) {
