@@ -144,6 +144,7 @@ type groupsDescribeOptions struct {
 	kafka                   *kafkaOptions
 	output                  string
 	offsets, members, state bool
+	verbose                 bool
 }
 
 func (o *groupsDescribeOptions) register(fs *pflag.FlagSet, prefix string) {
@@ -151,6 +152,7 @@ func (o *groupsDescribeOptions) register(fs *pflag.FlagSet, prefix string) {
 	boolVar(fs, &o.offsets, prefix+"offsets", "show offsets and lag of each partition; so it is when nothing else is asked for")
 	boolVar(fs, &o.members, prefix+"members", "show the members and what is assigned to them")
 	boolVar(fs, &o.state, prefix+"state", "show the state of the group")
+	boolVar(fs, &o.verbose, prefix+"verbose", "with --output kafka, of members and state what Kafka's script shows so too: epochs and what is assigned")
 }
 
 func (o *groupsDescribeOptions) check() error {
@@ -160,8 +162,11 @@ func (o *groupsDescribeOptions) check() error {
 			n++
 		}
 	}
-	if n > 1 {
+	switch {
+	case n > 1:
 		return errors.New("--offsets, --members and --state exclude each other")
+	case o.verbose && (o.output != "kafka" || !o.members && !o.state):
+		return errors.New("--verbose is for --output kafka with --members or --state")
 	}
 	return o.kafka.check()
 }
@@ -198,6 +203,9 @@ shows all groups. --output json prints an object for each group with all there i
 			head = "GROUP\tCONSUMER-ID\tGROUP-INSTANCE-ID\tHOST\tCLIENT-ID\t#PARTITIONS\tASSIGNMENT"
 		case o.state && o.output == "kafka":
 			head = "GROUP\tCOORDINATOR (ID)\tASSIGNMENT-STRATEGY\tSTATE\t#MEMBERS"
+			if o.verbose {
+				head = "GROUP\tCOORDINATOR (ID)\tASSIGNMENT-STRATEGY\tSTATE\tGROUP-EPOCH\tTARGET-ASSIGNMENT-EPOCH\t#MEMBERS"
+			}
 		case o.state:
 			head = "GROUP\tTYPE\tCOORDINATOR\tASSIGNMENT-STRATEGY\tSTATE\t#MEMBERS"
 		}
@@ -234,6 +242,9 @@ func (o *groupsDescribeOptions) membersAsKafka(ctx context.Context, out io.Write
 	if static {
 		head = "GROUP\tCONSUMER-ID\tGROUP-INSTANCE-ID\tHOST\tCLIENT-ID\t#PARTITIONS"
 	}
+	if o.verbose {
+		head += "\tCURRENT-EPOCH\tCURRENT-ASSIGNMENT\tTARGET-EPOCH\tTARGET-ASSIGNMENT"
+	}
 	return table(out, o.output, head, func(row func(v any, cells ...any) error) error {
 		errs := []error{err}
 		for _, d := range all {
@@ -242,11 +253,33 @@ func (o *groupsDescribeOptions) membersAsKafka(ctx context.Context, out io.Write
 				if !static {
 					cells = slices.Delete(cells, 2, 3)
 				}
+				if o.verbose {
+					cells = append(cells, assignedAsKafka(d, m)...)
+				}
 				errs = append(errs, row(nil, cells...))
 			}
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// assignedAsKafka are the cells of what a member has and shall have: in a group of type classic nobody but itself knows that.
+func assignedAsKafka(d *admin.GroupDescription, m admin.Member) []any {
+	text := func(of []admin.TopicPartitions) string {
+		all := make([]string, len(of))
+		for i, t := range of {
+			all[i] = t.String()
+		}
+		return strings.Join(all, ";")
+	}
+	target := m.Target
+	if target == nil {
+		target = m.Assignment
+	}
+	if d.Type != "consumer" {
+		return []any{"-", text(m.Assignment), "-", "-"}
+	}
+	return []any{m.Epoch, text(m.Assignment), d.TargetEpoch, text(target)}
 }
 
 // rows prints one group. What is not known of a partition makes the command fail,
@@ -272,7 +305,13 @@ func (o *groupsDescribeOptions) rows(d *admin.GroupDescription, row func(v any, 
 	case o.state:
 		at := fmt.Sprintf("%s:%d (%d)", d.Coordinator.Host, d.Coordinator.Port, d.Coordinator.ID)
 		if o.output == "kafka" {
-			errs = append(errs, row(nil, d.Group, strings.Replace(at, " (", "  (", 1), d.Assignor, d.State, len(d.Members)))
+			cells := []any{d.Group, strings.Replace(at, " (", "  (", 1), d.Assignor, d.State}
+			if o.verbose && d.Type == "consumer" {
+				cells = append(cells, d.Epoch, d.TargetEpoch)
+			} else if o.verbose {
+				cells = append(cells, "-", "-")
+			}
+			errs = append(errs, row(nil, append(cells, len(d.Members))...))
 			break
 		}
 		errs = append(errs, row(nil, d.Group, d.Type, at, d.Assignor, d.State, len(d.Members)))

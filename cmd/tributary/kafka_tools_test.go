@@ -31,7 +31,7 @@ func TestKafkaScriptsAreOurCommands(t *testing.T) {
 		"kafka-console-producer.sh --topic t --property parse.key=true --property null.marker=N --timeout 1 --compression-codec zstd --command-property linger.ms=1" + b,
 		"kafka-console-consumer.sh --topic t --partition 0 --offset earliest --max-messages 1 --timeout-ms 1 --isolation-level read_committed --property print.headers=true --property line.separator=; --property key.separator=:" + b,
 		"kafka-console-consumer.sh --include t.* --group g --from-beginning --consumer-property client.id=x" + b,
-		"kafka-consumer-groups.sh --list --state stable --type classic" + b, "kafka-consumer-groups.sh --list --state" + b, "kafka-consumer-groups.sh --describe --all-groups --state" + b,
+		"kafka-consumer-groups.sh --list --state stable --type classic" + b, "kafka-consumer-groups.sh --list --state" + b, "kafka-consumer-groups.sh --describe --all-groups --state --verbose" + b, "kafka-consumer-groups.sh --describe --group g --members --verbose" + b,
 		"kafka-consumer-groups.sh --delete --group g --group h" + b, "kafka-consumer-groups.sh --delete --all-groups" + b, "kafka-consumer-groups.sh --delete-offsets --group g --topic t" + b,
 		"kafka-consumer-groups.sh --reset-offsets --all-groups --all-topics --to-datetime 2026-01-02T03:04:05.000 --export" + b,
 		"kafka-consumer-groups.sh --reset-offsets --from-file f.csv --execute" + b, "kafka-consumer-groups.sh --reset-offsets --group g --topic t --by-duration PT1H" + b,

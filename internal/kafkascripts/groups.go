@@ -40,12 +40,13 @@ var consumerGroups = table(clusterOptions+`list describe delete delete-offsets r
 		}
 		return Command{Args: args}, nil
 	case "describe":
-		if !p.has("members") || !p.has("verbose") {
-			args = append(args, "--output=kafka")
-		}
+		args = append(args, "--output=kafka")
 		args = p.turn(args, "offsets", "offsets")
 		args = p.turn(args, "members", "members")
 		args = p.turn(args, "state", "state")
+		if p.has("members") || p.has("state") {
+			args = p.turn(args, "verbose", "verbose")
+		}
 	case "delete":
 		args = p.turn(args, "all-groups", "all-groups")
 	case "delete-offsets":

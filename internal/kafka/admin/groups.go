@@ -60,7 +60,8 @@ type GroupDescription struct {
 	ProtocolType string        `json:"protocol_type"`
 	State        string        `json:"state"`
 	Assignor     string        `json:"assignor"`
-	Epoch        int32         `json:"epoch"` // of a group of type consumer; otherwise -1
+	Epoch        int32         `json:"epoch"`        // of a group of type consumer; otherwise -1
+	TargetEpoch  int32         `json:"target_epoch"` // of what its members shall have, likewise
 	Coordinator  Coordinator   `json:"coordinator"`
 	Members      []Member      `json:"members"`
 	Offsets      []GroupOffset `json:"offsets"` // filled by [GroupDescription.LoadOffsets]
@@ -132,7 +133,7 @@ func describeConsumerGroup(ctx context.Context, cl *kgo.Client, group string) (*
 	if err := answer(g.ErrorCode, g.ErrorMessage); err != nil {
 		return nil, err
 	}
-	d := &GroupDescription{Group: group, Type: "consumer", ProtocolType: "consumer", State: g.State, Assignor: g.AssignorName, Epoch: g.Epoch, Coordinator: at, Members: []Member{}}
+	d := &GroupDescription{Group: group, Type: "consumer", ProtocolType: "consumer", State: g.State, Assignor: g.AssignorName, Epoch: g.Epoch, TargetEpoch: g.AssignmentEpoch, Coordinator: at, Members: []Member{}}
 	for _, m := range g.Members {
 		member := Member{Member: m.MemberID, Instance: deref(m.InstanceID), ClientID: m.ClientID, Host: m.ClientHost, Epoch: m.MemberEpoch, Topics: orEmpty(m.SubscribedTopics)}
 		if m.SubscribedTopicRegex != nil && *m.SubscribedTopicRegex != "" {
@@ -175,7 +176,7 @@ func describeClassicGroup(ctx context.Context, cl *kgo.Client, group string) (*G
 	case err != nil:
 		return nil, err
 	}
-	d := &GroupDescription{Group: group, Type: "classic", ProtocolType: g.ProtocolType, State: g.State, Assignor: g.Protocol, Epoch: -1, Coordinator: at, Members: []Member{}}
+	d := &GroupDescription{Group: group, Type: "classic", ProtocolType: g.ProtocolType, State: g.State, Assignor: g.Protocol, Epoch: -1, TargetEpoch: -1, Coordinator: at, Members: []Member{}}
 	for _, m := range g.Members {
 		member := Member{Member: m.MemberID, Instance: deref(m.InstanceID), ClientID: m.ClientID, Host: m.ClientHost, Epoch: -1, Topics: []string{}}
 		var (
