@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tributary-net/tributary/internal/commitlog"
 )
 
 // ConsumerGroupHeartbeat (key 68), versions 0 and 1. KIP-848; KIP-1082 (the client makes the member id, v1), KIP-345.
@@ -56,7 +58,7 @@ func serveConsumerGroupHeartbeat(rq *request, msg kmsg.Request) error {
 		return nil
 	}
 	if req.MemberEpoch == 0 && req.MemberID == "" {
-		req.MemberID = idText(newTopicID())
+		req.MemberID = commitlog.NewID().String()
 	}
 	var l logged
 	known, c := b.groups.with(req.Group, req.MemberEpoch == 0, func(g *group) {

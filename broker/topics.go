@@ -2,7 +2,6 @@ package broker
 
 import (
 	"cmp"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -93,15 +92,6 @@ func parseID(s string) (id [16]byte, err error) {
 	}
 	copy(id[:], b)
 	return id, nil
-}
-
-func newTopicID() (id [16]byte) {
-	for id == [16]byte{} || id[0] == 0xf8 { // an id whose text begins with '-' reads like a flag
-		_, _ = rand.Read(id[:])
-	}
-	id[6] = id[6]&0x0f | 0x40 // RFC 9562, 5.4
-	id[8] = id[8]&0x3f | 0x80
-	return id
 }
 
 // topicError is a refusal with its code and a sentence for the client.
@@ -323,7 +313,7 @@ func (ts *topics) create(name string, partitions int32, configs map[string]strin
 	if err := ts.roomFor(partitions); err != nil {
 		return nil, err
 	}
-	id := newTopicID()
+	id := commitlog.NewID()
 	if validateOnly {
 		return &topic{name: name}, nil
 	}
