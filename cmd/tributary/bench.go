@@ -39,6 +39,7 @@ type benchOptions struct {
 	connections int
 	output      string
 	bare        bool
+	timeFormat  string
 }
 
 func (o *benchOptions) register(fs *pflag.FlagSet, prefix string) {
@@ -74,7 +75,7 @@ func (o *benchOptions) clients(ctx context.Context, c *cobra.Command, opts func(
 func (o *benchOptions) run(ctx context.Context, c *cobra.Command, clients []*kgo.Client,
 	measure func(context.Context, bench.Load, []*kgo.Client, func(bench.Report)) (bench.Report, error),
 ) error {
-	p := bench.Printer{Out: c.OutOrStdout(), Format: o.output, Bare: o.bare}
+	p := bench.Printer{Out: c.OutOrStdout(), Format: o.output, Bare: o.bare, Time: o.timeFormat}
 	var broken error
 	summary, err := measure(ctx, o.load, clients, func(r bench.Report) {
 		if broken == nil {
@@ -218,6 +219,7 @@ type benchConsumeOptions struct {
 
 func (o *benchConsumeOptions) register(fs *pflag.FlagSet, prefix string) {
 	o.benchOptions.register(fs, prefix)
+	textVar(fs, &o.timeFormat, prefix+"time-format", "pattern", checkTimeFormat, "with --output kafka, how times are written, as Java's SimpleDateFormat has it")
 	stringVar(fs, &o.group, prefix+"group", "consume as members of this group; without one every connection reads everything")
 	boolVar(fs, &o.follow, prefix+"follow", "begin with what comes from now on, and measure how old records are by their timestamps when they come")
 	durationVar(fs, &o.load.Idle, prefix+"idle", 0, maxDuration, "end when nothing came for so long; 0 waits for ever")
@@ -230,9 +232,14 @@ func (o *benchConsumeOptions) check() error {
 	return o.kafka.property("group.id", o.group)
 }
 
+func checkTimeFormat(s string) error {
+	_, err := bench.FormatTime(time.Time{}, s)
+	return err
+}
+
 func newBenchConsume(k *kafkaOptions) *cobra.Command {
 	o := &benchConsumeOptions{benchOptions: defaultBenchOptions(k)}
-	o.load.Idle = 3 * time.Second
+	o.load.Idle, o.timeFormat = 3*time.Second, bench.KafkaTime
 	return configured(&cobra.Command{
 		Use:   "consume TOPIC",
 		Short: "Read records and measure throughput",

@@ -48,7 +48,7 @@ func TestKafkaScriptsAreOurCommands(t *testing.T) {
 		"kafka-reassign-partitions.sh --execute --reassignment-json-file f.json --additional --throttle 1 --replica-alter-log-dirs-throttle 1 --timeout 5 --disallow-replication-factor-change" + b,
 		"kafka-reassign-partitions.sh --verify --reassignment-json-file f.json --preserve-throttles" + b, "kafka-reassign-partitions.sh --cancel --reassignment-json-file f.json --timeout 5" + b,
 		"kafka-producer-perf-test.sh --topic t --num-records 1 --record-size 1 --throughput 100 --reporting-interval 100 --producer-props acks=1" + b,
-		"kafka-consumer-perf-test.sh --topic t --messages 1 --timeout 100 --show-detailed-stats --group g" + b,
+		"kafka-consumer-perf-test.sh --topic t --messages 1 --timeout 100 --show-detailed-stats --group g --date-format yyyy" + b,
 		"kafka-topics.sh --describe --topic-id AAAAAAAAAAAAAAAAAAAAAQ" + b, "kafka-consumer-groups.sh --validate-regex a",
 		"kafka-console-consumer.sh --topic t --skip-message-on-error --value-deserializer LongDeserializer --property null.literal=- --property headers.separator=;" + b,
 		"kafka-dump-log.sh --files a.log --print-data-log --skip-record-metadata --max-bytes 100", "kafka-dump-log.sh --files a.log --deep-iteration",

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ type Printer struct {
 	Out    io.Writer
 	Format string // text, json, or kafka for the lines of kafka-producer-perf-test.sh and kafka-consumer-perf-test.sh
 	Bare   bool   // without a line of headings
+	Time   string // pattern of times in Kafka's consumer lines; see [FormatTime]; empty is KafkaTime
 	lines  int
 	total  int64 // bytes so far, which Kafka's consumer test shows
 	count  int64
@@ -86,19 +88,26 @@ func (p *Printer) kafka(kind string, r Report) error {
 		return err
 	}
 	end := r.Begin.Add(time.Duration(r.Seconds * float64(time.Second)))
-	clock := func(t time.Time) string { return t.Format("2006-01-02 15:04:05:") + t.Format(".000")[1:] }
+	begun, err := FormatTime(r.Begin, cmp.Or(p.Time, KafkaTime))
+	if err != nil {
+		return err
+	}
+	ended, err := FormatTime(end, cmp.Or(p.Time, KafkaTime))
+	if err != nil {
+		return err
+	}
 	if kind == "interval" {
 		if p.total += r.Bytes; p.lines == 0 && !p.Bare {
 			fmt.Fprintln(p.Out, "time, threadId, data.consumed.in.MB, MB.sec, data.consumed.in.nMsg, nMsg.sec, rebalance.time.ms, fetch.time.ms, fetch.MB.sec, fetch.nMsg.sec")
 		}
 		p.lines++
 		p.count += r.Records
-		_, err := fmt.Fprintf(p.Out, "%s, 0, %.4f, %.4f, %d, %.4f, 0, %.0f, %.4f, %.4f\n", clock(end), float64(p.total)/mebi, mb, p.count, r.RecordsPerSecond, r.Seconds*1000, mb, r.RecordsPerSecond)
+		_, err = fmt.Fprintf(p.Out, "%s, 0, %.4f, %.4f, %d, %.4f, 0, %.0f, %.4f, %.4f\n", ended, float64(p.total)/mebi, mb, p.count, r.RecordsPerSecond, r.Seconds*1000, mb, r.RecordsPerSecond)
 		return err
 	}
 	if p.lines == 0 && !p.Bare {
 		fmt.Fprintln(p.Out, "start.time, end.time, data.consumed.in.MB, MB.sec, data.consumed.in.nMsg, nMsg.sec, rebalance.time.ms, fetch.time.ms, fetch.MB.sec, fetch.nMsg.sec")
 	}
-	_, err := fmt.Fprintf(p.Out, "%s, %s, %.4f, %.4f, %d, %.4f, 0, %.0f, %.4f, %.4f\n", clock(r.Begin), clock(end), float64(r.Bytes)/mebi, mb, r.Records, r.RecordsPerSecond, r.Seconds*1000, mb, r.RecordsPerSecond)
+	_, err = fmt.Fprintf(p.Out, "%s, %s, %.4f, %.4f, %d, %.4f, 0, %.0f, %.4f, %.4f\n", begun, ended, float64(r.Bytes)/mebi, mb, r.Records, r.RecordsPerSecond, r.Seconds*1000, mb, r.RecordsPerSecond)
 	return err
 }

@@ -68,11 +68,9 @@ var consumerPerf = table(clusterOptions+`topic= include= num-records= messages= 
 	if !p.has("topic") {
 		return Command{}, errors.New("--topic is missing")
 	}
-	if p.has("date-format") {
-		return Command{}, errors.New("--date-format is not there: times are 2026-01-02 15:04:05:000")
-	}
 	args := p.turn([]string{"bench", "consume", "--output=kafka"}, "follow", "from-latest")
 	args = p.turn(args, "no-header", "hide-header")
+	args = p.pass(args, "time-format", "date-format")
 	switch interval := p.get("reporting-interval"); {
 	case !p.has("show-detailed-stats"):
 		args = append(args, "--interval=0s")
