@@ -63,6 +63,9 @@ func (rq *request) alterConfigs(r configResource, named map[configResource]int, 
 		if name == "" {
 			return refusef(codeInvalidRequest, "there are no configs for all topics")
 		}
+		if refusal := noTopic(name); refusal.code == codeInvalidTopic {
+			return refusal
+		}
 		return b.topics.configure(name, edit, validateOnly)
 	case kmsg.ConfigResourceTypeBroker:
 		level, err := b.levelOf(name)

@@ -396,7 +396,10 @@ func (g *group) consumerLeave(req *kmsg.ConsumerGroupHeartbeatRequest, resp *kms
 	m := g.consumer.members[req.MemberID]
 	if req.InstanceID != nil {
 		id, known := g.consumer.static[*req.InstanceID]
-		if known && id != req.MemberID {
+		if !known {
+			return nil, &heartbeatRefusal{codeUnknownMemberID, fmt.Sprintf("Instance id %s is unknown.", *req.InstanceID)}
+		}
+		if id != req.MemberID {
 			return nil, &heartbeatRefusal{codeFencedInstanceID, fmt.Sprintf("Static member %s with instance id %s was fenced by member %s.", req.MemberID, *req.InstanceID, id)}
 		}
 	}

@@ -18,7 +18,12 @@ func serveOffsetDelete(rq *request, m kmsg.Request) error {
 	}
 	var l logged
 	var failed error
+	nonEmpty := false
 	known, c := b.groups.with(req.Group, false, func(g *group) {
+		if g.consumer == nil && g.size() > 0 && g.protocolType != consumerProtocol {
+			nonEmpty = true // nobody knows what its members are at
+			return
+		}
 		subscribed := g.subscriptions()
 		var records []record
 		var gone []topicPartition
@@ -64,6 +69,8 @@ func serveOffsetDelete(rq *request, m kmsg.Request) error {
 		c = codeInvalidGroupID
 	case c == codeNone && !known:
 		c = codeGroupIDNotFound
+	case nonEmpty:
+		c = codeNonEmptyGroup
 	case failed != nil:
 		c = codeCoordinatorNotAvailable
 	}

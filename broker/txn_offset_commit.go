@@ -66,7 +66,9 @@ func serveTxnOffsetCommit(rq *request, m kmsg.Request) error {
 		var joined logged
 		c := codeNone
 		if rq.version >= 5 {
-			joined, c = b.joinTxn(req)
+			if joined, c = b.joinTxn(req); c == codeProducerFenced {
+				c = codeInvalidProducerEpoch // the word for it here
+			}
 		}
 		var l logged
 		if c == codeNone {

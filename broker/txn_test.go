@@ -347,7 +347,7 @@ func TestTxnOffsetsWait(t *testing.T) {
 	end(false)
 	want("aborted", true, 7, 0)
 	stale := &rawTxn{rawConn: x.rawConn, id: x.id, epoch: x.epoch - 1}
-	if code := stale.commit(11); code != kerr.ProducerFenced.Code {
+	if code := stale.commit(11); code != kerr.InvalidProducerEpoch.Code {
 		t.Errorf("a stale epoch: %v", kerr.ErrorForCode(code))
 	}
 
