@@ -25,9 +25,7 @@ type meantDifference struct {
 var meant = []meantDifference{
 	{regexp.MustCompile(`^ApiVersions .ApiKeys: ours none, Kafka `), "requests that are not served"},
 	{regexp.MustCompile(`^CreateTopics .Topics.Configs: ours none, Kafka "(remote.log|compression.*level)`), "settings of what is not done here"},
-	{regexp.MustCompile(`^CreateTopics .Topics.Configs.Value: ours 9223372036854775807, Kafka 3600000`), "message.timestamp.after.max.ms has no effect"},
 	{regexp.MustCompile(`^DescribeConfigs .Resources.Configs: ours none, Kafka "(remote.log|compression.*level)`), "settings of what is not done here"},
-	{regexp.MustCompile(`^DescribeConfigs .Resources.Configs.Value: ours 9223372036854775807, Kafka 3600000`), "message.timestamp.after.max.ms has no effect"},
 	{regexp.MustCompile(`^DescribeConfigs .Resources.Configs(.ConfigSynonyms)?.Value: ours "604800000", Kafka null`), "Apache Kafka's own is log.retention.hours"},
 	{regexp.MustCompile(`^ListConfigResources .ConfigResources: ours none, Kafka "?BROKER_LOGGER|^ListConfigResources .ConfigResources: ours none, Kafka "1"`), "loggers cannot be changed"},
 	{regexp.MustCompile(`^ElectLeaders .Topics: ours none`), "Apache Kafka lists all topics, without partitions"},
@@ -41,7 +39,6 @@ var meant = []meantDifference{
 	{regexp.MustCompile(`^DescribeConfigs .Resources.Configs: ours none, Kafka "(share|streams)[.]`), "kinds of groups that are not served"},
 	{regexp.MustCompile(`^DescribeConfigs .Resources.Configs: ours none, Kafka "(interval.ms|match|metrics)"`), "there are no client metrics"},
 	{regexp.MustCompile(`^DescribeConfigs .Resources.Configs.ConfigSynonyms: ours "log.(retention|roll).ms", Kafka none`), "Apache Kafka's own are in hours"},
-	{regexp.MustCompile(`^DescribeConfigs .Resources.Configs.ConfigSynonyms.Value: ours 9223372036854775807, Kafka 3600000`), "message.timestamp.after.max.ms has no effect"},
 	{regexp.MustCompile(`^AlterUserSCRAMCredentials .Results.ErrorCode: ours 0, Kafka 92`), "a credential of a user taken away and one of the other mechanism given"},
 	{regexp.MustCompile(`^AlterClientQuotas .Entries: ours .*, Kafka none`), "an entity that is there twice is told of twice"},
 	{regexp.MustCompile(`^ListConfigResources .ConfigResources`), "loggers cannot be changed"},
@@ -567,7 +564,7 @@ func (g *requests) config(typ int) string {
 		return pick(g, "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms", "nonsense")
 	}
 	return pick(g, "cleanup.policy", "retention.ms", "retention.bytes", "segment.bytes", "max.message.bytes", "compression.type", "message.timestamp.type", "min.insync.replicas",
-		"segment.ms", "flush.ms", "leader.replication.throttled.replicas", "min.cleanable.dirty.ratio", "preallocate", "unclean.leader.election.enable", "delete.retention.ms", "index.interval.bytes", "segment.index.bytes", "segment.jitter.ms", "nonsense", "remote.storage.enable", "message.format.version", "max.compaction.lag.ms", "min.compaction.lag.ms", "file.delete.delay.ms", "local.retention.ms", "message.timestamp.before.max.ms")
+		"segment.ms", "flush.ms", "leader.replication.throttled.replicas", "min.cleanable.dirty.ratio", "preallocate", "unclean.leader.election.enable", "delete.retention.ms", "index.interval.bytes", "segment.index.bytes", "segment.jitter.ms", "nonsense", "remote.storage.enable", "message.format.version", "max.compaction.lag.ms", "min.compaction.lag.ms", "file.delete.delay.ms", "local.retention.ms", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms")
 }
 
 // setting is a value for a config.

@@ -132,6 +132,14 @@ func millis(s string) time.Duration {
 	return time.Duration(n) * time.Millisecond
 }
 
+// atLeastSome is millis with 0 as less than a millisecond, which the log does not take as "not set".
+func atLeastSome(s string) time.Duration {
+	if number(s) == 0 {
+		return 1
+	}
+	return millis(s)
+}
+
 func millisText(d time.Duration) string {
 	if d < 0 {
 		return "-1"
@@ -183,8 +191,16 @@ var topicConfigs = []configKey{
 		apply: func(lc *commitlog.LogConfig, v string) { lc.MaxMessageBytes = int(max(number(v), 1)) },
 		doc:   "largest batch, as the producer compressed it.",
 	},
-	{name: "message.timestamp.after.max.ms", broker: "log.message.timestamp.after.max.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set."},
-	{name: "message.timestamp.before.max.ms", broker: "log.message.timestamp.before.max.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong), doc: "kept as set."},
+	{
+		name: "message.timestamp.after.max.ms", broker: "log.message.timestamp.after.max.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed("3600000"),
+		apply: func(lc *commitlog.LogConfig, v string) { lc.TimestampAfter = atLeastSome(v) },
+		doc:   "how far ahead of the broker's clock a record's timestamp may be; with LogAppendTime, without effect.",
+	},
+	{
+		name: "message.timestamp.before.max.ms", broker: "log.message.timestamp.before.max.ms", typ: kmsg.ConfigTypeLong, check: integer(0, maxInt64), standard: fixed(maxLong),
+		apply: func(lc *commitlog.LogConfig, v string) { lc.TimestampBefore = atLeastSome(v) },
+		doc:   "how far behind the broker's clock a record's timestamp may be; with LogAppendTime, without effect.",
+	},
 	{
 		name: "message.timestamp.type", broker: "log.message.timestamp.type", typ: kmsg.ConfigTypeString, check: oneOf("CreateTime", "LogAppendTime"), standard: fixed("CreateTime"),
 		apply: func(lc *commitlog.LogConfig, v string) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"time"
 )
 
 // Layout of a RecordBatch of magic 2 (Kafka protocol guide, "Record Batch"). The CRC covers everything from the
@@ -101,6 +102,7 @@ func checkBatches(b []byte, cfg *LogConfig, o AppendOptions) (batchSet, error) {
 	if int64(len(b)) > cfg.SegmentBytes {
 		return set, fmt.Errorf("%w: %d bytes, segment.bytes is %d", ErrTooLarge, len(b), cfg.SegmentBytes)
 	}
+	span := cfg.timestamps()
 	for rest := b; len(rest) > 0; {
 		// Older formats share the first 17 bytes, so they are told apart before their length can mislead.
 		if len(rest) <= posMagic {
@@ -126,8 +128,14 @@ func checkBatches(b []byte, cfg *LogConfig, o AppendOptions) (batchSet, error) {
 		if err := checkHeader(header(batch), o); err != nil {
 			return set, err
 		}
-		if h.codec() == 0 && !o.Own {
-			if err := checkRecords(batch); err != nil {
+		if !o.Own {
+			err := error(nil)
+			if h.codec() == 0 {
+				err = checkRecords(batch, span)
+			} else if !span.has(h.baseTimestamp()) || !span.has(h.maxTimestamp()) {
+				err = fmt.Errorf("%w: a batch of %d to %d", ErrInvalidTimestamp, h.baseTimestamp(), h.maxTimestamp())
+			}
+			if err != nil {
 				return set, err
 			}
 		}
@@ -165,11 +173,35 @@ func checkHeader(h header, o AppendOptions) error {
 	return nil
 }
 
-// checkRecords walks the records of an uncompressed batch: lengths must fill the batch, offset deltas must count up.
-// A consumer that met anything else could never get past it.
-func checkRecords(batch []byte) error {
+// timeSpan is which timestamps a producer may give its records, in ms since 1970, both ends allowed.
+type timeSpan struct {
+	from, to int64
+}
+
+// timestamps is what a log allows now. What LogAppendTime replaces may be anything.
+func (c *LogConfig) timestamps() timeSpan {
+	s := timeSpan{math.MinInt64, math.MaxInt64}
+	if c.TimestampType == LogAppendTime {
+		return s
+	}
+	now := time.Now().UnixMilli()
+	if c.TimestampBefore < math.MaxInt64 {
+		s.from = now - c.TimestampBefore.Milliseconds()
+	}
+	if c.TimestampAfter < math.MaxInt64 {
+		s.to = now + c.TimestampAfter.Milliseconds()
+	}
+	return s
+}
+
+// has says whether a timestamp is allowed, as none is.
+func (s timeSpan) has(ms int64) bool { return ms >= s.from && ms <= s.to || ms == noTimestamp }
+
+// checkRecords walks the records of an uncompressed batch: lengths must fill the batch, offset deltas must count up,
+// timestamps must be allowed. A consumer that met other lengths or deltas could never get past them.
+func checkRecords(batch []byte, span timeSpan) error {
 	h := header(batch)
-	p := batch[batchHeaderSize:]
+	p, base := batch[batchHeaderSize:], h.baseTimestamp()
 	if int64(h.count())*minRecordBytes > int64(len(p)) {
 		return fmt.Errorf("%w: %d records in %d bytes", ErrInvalidRecord, h.count(), len(p))
 	}
@@ -179,9 +211,12 @@ func checkRecords(batch []byte) error {
 			return fmt.Errorf("%w: record %d runs over its batch", ErrInvalidRecord, i)
 		}
 		body := p[n : n+int(length)]
-		_, tn := recordVarint(body[1:]) // attributes, timestamp delta
+		ms, tn := recordVarint(body[1:]) // attributes, timestamp delta
 		if tn <= 0 {
 			return fmt.Errorf("%w: record %d has no timestamp", ErrInvalidRecord, i)
+		}
+		if ms += base; !span.has(ms) {
+			return fmt.Errorf("%w: record %d is of %d, allowed is %d to %d", ErrInvalidTimestamp, i, ms, span.from, span.to)
 		}
 		delta, on := recordVarint(body[1+tn:])
 		if on <= 0 || delta != i {

@@ -40,6 +40,8 @@ type LogConfig struct {
 	Compact            bool          // cleanup.policy has compact: the last record of each key is kept, and retention does not apply
 	CompactDelete      bool          // cleanup.policy is compact,delete: besides Compact, retention by age and size
 	TimestampType      TimestampType // message.timestamp.type
+	TimestampBefore    time.Duration // message.timestamp.before.max.ms: how far behind the clock a producer's timestamp may be
+	TimestampAfter     time.Duration // message.timestamp.after.max.ms: how far ahead
 	DeleteRetention    time.Duration // delete.retention.ms: how long compaction keeps tombstones
 
 	MinCleanableRatio float64       // min.cleanable.dirty.ratio: compacted when more than this part of the log never was; below 0 is always
@@ -56,6 +58,8 @@ func DefaultLogConfig() LogConfig {
 		RetentionBytes:     -1,
 		MaxMessageBytes:    1<<20 + 12,
 		IndexIntervalBytes: 4096,
+		TimestampBefore:    math.MaxInt64,
+		TimestampAfter:     time.Hour,
 		DeleteRetention:    24 * time.Hour,
 		MinCleanableRatio:  0.5,
 		MaxCompactionLag:   math.MaxInt64,
@@ -87,6 +91,12 @@ func (c LogConfig) filled(d LogConfig) LogConfig {
 	}
 	if c.IndexIntervalBytes <= 0 {
 		c.IndexIntervalBytes = d.IndexIntervalBytes
+	}
+	if c.TimestampBefore <= 0 {
+		c.TimestampBefore = d.TimestampBefore
+	}
+	if c.TimestampAfter <= 0 {
+		c.TimestampAfter = d.TimestampAfter
 	}
 	if c.DeleteRetention <= 0 {
 		c.DeleteRetention = d.DeleteRetention

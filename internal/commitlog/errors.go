@@ -12,7 +12,8 @@ var (
 	ErrTooLarge = errors.New("batch too large")
 	// ErrInvalidRecord: a whole batch that says something a producer may not say.
 	ErrInvalidRecord = errors.New("invalid record")
-	// ErrInvalidTimestamp: a batch whose timestamp type is for the log to set.
+	// ErrInvalidTimestamp: a batch whose timestamp type is for the log to set, or a timestamp further from the clock than
+	// TimestampBefore and TimestampAfter allow.
 	ErrInvalidTimestamp = errors.New("invalid timestamp")
 	// ErrOutOfOrderSequence: an idempotent producer's batch that does not follow its last one.
 	ErrOutOfOrderSequence = errors.New("out of order sequence number")

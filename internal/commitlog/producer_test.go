@@ -131,7 +131,7 @@ func TestDuplicateOfUnflushed(t *testing.T) {
 func TestProducerExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New(), ProducerExpiry: time.Hour})
-		l := create(t, d, "t", commitlog.LogConfig{RetentionAge: -1})
+		l := create(t, d, "t", commitlog.LogConfig{RetentionAge: -1, TimestampAfter: math.MaxInt64})
 		appendTo(t, l, sent(1, 0, 0, 1))
 		time.Sleep(40 * time.Minute)
 		appendTo(t, l, sent(2, 0, 0, 1))
@@ -151,7 +151,7 @@ func TestProducerExpiry(t *testing.T) {
 func TestProducerLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := open(t, commitlog.DirConfig{Path: "data", FS: memfs.New(), MaxProducers: 100})
-		l := create(t, d, "t", commitlog.LogConfig{})
+		l := create(t, d, "t", commitlog.LogConfig{TimestampAfter: math.MaxInt64})
 		for i := range int64(1000) {
 			appendTo(t, l, sent(i, 0, 0, 1))
 			appendTo(t, l, sent(0, 0, int32(i+1), 1)) // always there

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,7 @@ func TestRetention(t *testing.T) {
 			m := memfs.New()
 			cfg := commitlog.DirConfig{Path: "data", FS: m}
 			d := open(t, cfg)
+			c.cfg.TimestampAfter = math.MaxInt64
 			l := fill(t, d, "t", 10, c.cfg, c.stamp)
 			d.EnforceRetention(at.Add(c.later))
 			if got := bases(l); got != c.want {

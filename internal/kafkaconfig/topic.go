@@ -10,6 +10,8 @@ var topicList = slices.Concat(
 		{Name: "index.interval.bytes"},
 		{Name: "max.compaction.lag.ms"},
 		{Name: "max.message.bytes"},
+		{Name: "message.timestamp.after.max.ms"},
+		{Name: "message.timestamp.before.max.ms"},
 		{Name: "message.timestamp.type"},
 		{Name: "min.cleanable.dirty.ratio"},
 		{Name: "min.compaction.lag.ms"},
@@ -31,7 +33,7 @@ var topicList = slices.Concat(
 	idle(noRemote, "local.retention.bytes", "local.retention.ms"),
 	idle("files grow as they are written", "preallocate", "segment.index.bytes"),
 	idle("the broker's own holds for all", "file.delete.delay.ms"),
-	idle(own, "message.timestamp.after.max.ms", "message.timestamp.before.max.ms", "segment.jitter.ms"),
+	idle(own, "segment.jitter.ms"),
 )
 
 // Topic lists the settings of topics.
