@@ -136,7 +136,7 @@ func (b *Broker) describeBrokerConfigs(level string) []kmsg.DescribeConfigsRespo
 	}
 	values, defaults := brokerValues(&b.cfg), brokerValues(&b.live.defaults)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		key := configKey{name: name, typ: kmsg.ConfigTypeString}
+		key := configKey{name: name, typ: brokerType(name)}
 		var behind []configSynonym
 		v, standard := values[name], defaults[name]
 		if v != standard {
@@ -151,6 +151,24 @@ func (b *Broker) describeBrokerConfigs(level string) []kmsg.DescribeConfigsRespo
 	}
 	slices.SortFunc(out, func(a, b kmsg.DescribeConfigsResponseResourceConfig) int { return cmp.Compare(a.Name, b.Name) })
 	return out
+}
+
+// brokerType is the type that Kafka's documentation, "Broker Configs", has for one of brokerValues.
+func brokerType(name string) kmsg.ConfigType {
+	switch name {
+	case "auto.create.topics.enable", "delete.topic.enable", "allow.everyone.if.no.acl.found":
+		return kmsg.ConfigTypeBoolean
+	case "advertised.listeners", "listeners", "log.cleanup.policy", "log.dirs":
+		return kmsg.ConfigTypeList
+	case "offsets.topic.replication.factor":
+		return kmsg.ConfigTypeShort
+	case "connections.max.idle.ms", "connections.max.reauth.ms", "log.message.timestamp.after.max.ms", "log.message.timestamp.before.max.ms",
+		"log.retention.check.interval.ms", "log.segment.delete.delay.ms", "queued.max.request.bytes", "tributary.connection.frame.max.ms":
+		return kmsg.ConfigTypeLong
+	case "compression.type", "group.consumer.migration.policy", "listener.security.protocol.map", "log.message.timestamp.type", "super.users", "tributary.durability":
+		return kmsg.ConfigTypeString
+	}
+	return kmsg.ConfigTypeInt
 }
 
 // brokerValues are the configs that the broker has for as long as it runs.
@@ -175,6 +193,8 @@ func brokerValues(c *Config) map[string]string {
 		"log.retention.check.interval.ms":           millisText(c.RetentionCheckInterval),
 		"log.segment.delete.delay.ms":               millisText(max(c.FileDeleteDelay, 0)),
 		"log.cleanup.policy":                        "delete",
+		"log.message.timestamp.after.max.ms":        "3600000",
+		"log.message.timestamp.before.max.ms":       maxLong,
 		"log.message.timestamp.type":                "CreateTime",
 		"compression.type":                          "producer",
 		"producer.id.expiration.ms":                 millisText(c.ProducerIDExpiration),
