@@ -397,6 +397,15 @@ func (g *group) settle() {
 	}
 }
 
+// namesBytes is what a list of topics takes, about.
+func namesBytes(names []string) int {
+	size := 16 * len(names)
+	for _, n := range names {
+		size += len(n)
+	}
+	return size
+}
+
 // weighConsumer notes what a member takes now.
 func (gs *groups) weighConsumer(m *consumerMember) {
 	size := memberBytes + len(m.pattern)
@@ -405,9 +414,7 @@ func (gs *groups) weighConsumer(m *consumerMember) {
 			size += len(p.name) + len(p.metadata)
 		}
 	}
-	for _, n := range m.names {
-		size += 16 + len(n)
-	}
+	size += namesBytes(m.names)
 	for _, a := range []assignment{m.assigned, m.revoking} {
 		for _, partitions := range a {
 			size += 64 + 64*len(partitions) // and the holders of each

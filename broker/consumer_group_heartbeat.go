@@ -150,6 +150,9 @@ func (g *group) consumerHeartbeat(rq *request, req *kmsg.ConsumerGroupHeartbeatR
 	}
 	records = append(records, replaced...)
 	cg := g.consumer
+	if !g.gs.room(subscriptionGrows(m, req)) {
+		return records, &heartbeatRefusal{codeGroupMaxSizeReached, "There is no room for further subscriptions of any group."}
+	}
 	changed, renewed, no := g.subscribe(m, req)
 	if no != nil {
 		return records, no
@@ -343,6 +346,18 @@ func (g *group) replaceStatic(rq *request, former *consumerMember, id string) (*
 		consumerMemberRecord(g.id, id, m), targetMemberRecord(g.id, id, cg.target[id]), currentRecord(g.id, id, m))
 }
 
+// subscriptionGrows is how many bytes more a member's subscription takes by what a heartbeat says.
+func subscriptionGrows(m *consumerMember, req *kmsg.ConsumerGroupHeartbeatRequest) int {
+	grows := 0
+	if p := req.SubscribedTopicRegex; p != nil {
+		grows += len(*p) - len(m.pattern)
+	}
+	if names := req.SubscribedTopicNames; names != nil {
+		grows += namesBytes(names) - namesBytes(m.names)
+	}
+	return grows
+}
+
 // subscribe takes in what a heartbeat says of a member, and returns whether that is news, and whether its subscription is another
 // one: then partitions are assigned anew. The assignor it prefers counts from the next time that happens.
 func (g *group) subscribe(m *consumerMember, req *kmsg.ConsumerGroupHeartbeatRequest) (changed, renewed bool, no *heartbeatRefusal) {
@@ -367,6 +382,12 @@ func (g *group) subscribe(m *consumerMember, req *kmsg.ConsumerGroupHeartbeatReq
 	}
 	if req.RackID != nil && (m.rack == nil || *m.rack != *req.RackID) {
 		m.rack, changed = req.RackID, true
+	}
+	if id := req.InstanceID; id != nil && (m.instance == nil || *m.instance != *id) {
+		if m.instance != nil {
+			delete(g.consumer.static, *m.instance)
+		}
+		m.instance, g.consumer.static[*id], changed = id, m.id, true // it joins again, as a static member
 	}
 	if req.RebalanceTimeoutMillis != -1 {
 		m.rebalance = time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond

@@ -551,6 +551,37 @@ func TestGroupMemory(t *testing.T) {
 	}
 }
 
+// TestSubscriptionGrows fills the memory for groups by the subscription of a member that is one already.
+func TestSubscriptionGrows(t *testing.T) {
+	cfg := consumerConfig(t)
+	cfg.MaxGroupBytes = 100 << 10
+	b := open(t, cfg)
+	makeTopic(t, b, "flows")
+	m := &rawMember{t: t, cl: client(t, b), id: "m"}
+	if r := m.heartbeat(nil); r.ErrorCode != 0 {
+		t.Fatalf("join: %+v", r)
+	}
+	many := func(n int) func(*kmsg.ConsumerGroupHeartbeatRequest) {
+		return func(r *kmsg.ConsumerGroupHeartbeatRequest) {
+			r.SubscribedTopicNames = []string{"flows"}
+			for i := range n {
+				r.SubscribedTopicNames = append(r.SubscribedTopicNames, fmt.Sprintf("%0200d", i))
+			}
+		}
+	}
+	for _, c := range []struct {
+		names int
+		want  int16
+	}{{300, 0}, {500, 81}, {301, 0}, {0, 0}, {302, 0}} {
+		if r := m.heartbeat(many(c.names)); r.ErrorCode != c.want {
+			t.Errorf("%d names: error %d, want %d", c.names, r.ErrorCode, c.want)
+		}
+	}
+	if d := describeNext(t, m.cl, "g"); len(d.Members) != 1 || len(d.Members[0].SubscribedTopics) != 303 {
+		t.Errorf("%d names are kept", len(d.Members[0].SubscribedTopics))
+	}
+}
+
 func TestGroupAdmin(t *testing.T) {
 	cfg := testConfig(t)
 	b := open(t, cfg)
