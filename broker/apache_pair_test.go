@@ -48,7 +48,7 @@ func (s *peer) ask(req kmsg.Request, wait time.Duration) (kmsg.Response, error) 
 		switch {
 		case errors.As(err, &timeout) && timeout.Timeout():
 			err = errBlocked
-		case errors.Is(err, io.EOF) || strings.Contains(err.Error(), "reset by peer"):
+		case errors.Is(err, io.EOF) || strings.Contains(err.Error(), "reset by peer") || strings.Contains(err.Error(), "broken pipe"):
 			err = io.EOF
 		}
 	}

@@ -18,13 +18,23 @@ func serveCreatePartitions(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.CreatePartitionsRequest)
 	b := rq.broker()
 	resp := kmsg.NewPtrCreatePartitionsResponse()
+	times := make(map[string]int, len(req.Topics))
+	for i := range req.Topics {
+		times[req.Topics[i].Topic]++
+	}
 	for i := range req.Topics {
 		q := &req.Topics[i]
+		n := times[q.Topic]
+		if times[q.Topic] = 0; n == 0 {
+			continue // it has been told
+		}
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic = q.Topic
 		var err error
 		if !rq.mayTopic(kmsg.ACLOperationAlter, q.Topic) {
 			err = topicRefusal
+		} else if n > 1 {
+			err = refusef(codeInvalidRequest, "topic %s is named %d times", q.Topic, n)
 		}
 		t := b.topics.get(q.Topic)
 		for _, a := range q.Assignment {

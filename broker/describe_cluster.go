@@ -17,7 +17,6 @@ func serveDescribeCluster(rq *request, m kmsg.Request) error {
 	req := m.(*kmsg.DescribeClusterRequest)
 	b := rq.broker()
 	resp := kmsg.NewPtrDescribeClusterResponse()
-	resp.ClusterAuthorizedOperations = rq.clusterOperations(req.IncludeClusterAuthorizedOperations)
 	resp.EndpointType = endpointBrokers
 	if rq.version >= 1 && req.EndpointType != endpointBrokers {
 		resp.ErrorCode = rq.code(codeUnsupportedEndpoint)
@@ -29,6 +28,7 @@ func serveDescribeCluster(rq *request, m kmsg.Request) error {
 		rq.respond(resp)
 		return nil
 	}
+	resp.ClusterAuthorizedOperations = rq.clusterOperations(req.IncludeClusterAuthorizedOperations)
 	resp.ClusterID, resp.ControllerID = b.dir.ClusterID(), b.cfg.NodeID
 	broker := kmsg.NewDescribeClusterResponseBroker()
 	broker.NodeID = b.cfg.NodeID

@@ -44,6 +44,10 @@ func serveDescribeTopicPartitions(rq *request, m kmsg.Request) error {
 		rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		rt.Topic, rt.AuthorizedOperations = kmsg.StringPtr(name), noOperations
 		may, t := rq.mayTopic(kmsg.ACLOperationDescribe, name), b.topics.get(name)
+		if may && left == 0 {
+			resp.NextCursor = nextCursor(name, from)
+			break
+		}
 		switch {
 		case (!may || t == nil) && all:
 			continue
@@ -58,10 +62,6 @@ func serveDescribeTopicPartitions(rq *request, m kmsg.Request) error {
 		if rt.ErrorCode != 0 {
 			resp.Topics = append(resp.Topics, rt)
 			continue
-		}
-		if left == 0 {
-			resp.NextCursor = nextCursor(name, from)
-			break
 		}
 		rt.TopicID, rt.IsInternal = t.id, t.internal
 		parts := t.partitions()

@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -145,6 +149,17 @@ func TestFaultsAsKafka(t *testing.T) {
 	badClient.ClientSoftwareName, badClient.ClientSoftwareVersion = "a client", "1"
 	lostFetch := fetchRequest(13, "flows", id, 0, 0, 1, 0)
 	lostFetch.Topics[0].Partitions[0].LastFetchedEpoch = 1
+	commitInTxn := func(id, metadata string) kmsg.Request {
+		r, rt, rp := kmsg.NewPtrTxnOffsetCommitRequest(), kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		r.SetVersion(3)
+		r.TransactionalID, r.Group, r.Generation = id, "none", -1
+		rt.Topic, rp.Metadata = "flows", &metadata
+		rt.Partitions = append(rt.Partitions, rp)
+		r.Topics = append(r.Topics, rt)
+		return r
+	}
+	growTwice := grow(6, 0).(*kmsg.CreatePartitionsRequest)
+	growTwice.Topics = append(growTwice.Topics, growTwice.Topics[0])
 	badName := produceRequest(9, -1, "bad name", 0, goodBatch(1, 10))
 
 	for _, tc := range []struct {
@@ -194,6 +209,9 @@ func TestFaultsAsKafka(t *testing.T) {
 		{"an epoch the log knows nothing of", lostFetch, map[string]int16{"": 0, ".Topics[0].Partitions[0]": 1}},
 		{"a base offset", produceRequest(9, -1, "flows", 0, based), map[string]int16{".Topics[0].Partitions[0]": 87}},
 		{"a controller asked for at a broker", controllers, map[string]int16{"": 114}},
+		{"a topic given more partitions twice", growTwice, map[string]int16{".Topics[0]": 42}},
+		{"offsets in a transaction without a name", commitInTxn("", ""), map[string]int16{".Topics[0].Partitions[0]": 42}},
+		{"in one there is none of, with too much beside", commitInTxn("x", strings.Repeat("m", 5000)), map[string]int16{".Topics[0].Partitions[0]": 49}},
 		{"to a name no topic can have", badName, map[string]int16{".Topics[0].Partitions[0]": 3}},
 	} {
 		if got := answerCodes(c.request(tc.req)); !maps.Equal(got, tc.want) {
@@ -232,6 +250,114 @@ func TestAloneInGroup(t *testing.T) {
 		if r := join(tc.member, tc.protocol); r.ErrorCode != tc.want {
 			t.Errorf("%q with %s: error %d, want %d", tc.member, tc.protocol, r.ErrorCode, tc.want)
 		}
+	}
+}
+
+// TestFirstWaitsForNobody has a static member join a group for which somebody else was given a member id, who never comes: like
+// Apache Kafka the broker does not wait for that one.
+func TestFirstWaitsForNobody(t *testing.T) {
+	b := open(t, testConfig(t))
+	given, instance := rawGroup{rawDial(t, b), "g"}.join(4, "", nil, time.Minute), "one"
+	if given.ErrorCode != 79 {
+		t.Fatalf("a first join: error %d", given.ErrorCode)
+	}
+	static := rawGroup{rawDial(t, b), "g"}
+	first := static.join(5, "", &instance, time.Minute)
+	if first.ErrorCode != 0 || first.Generation != 1 || first.LeaderID != first.MemberID {
+		t.Fatalf("a static member: %+v", first)
+	}
+	// It joins anew before it has assigned anything anew, and what it had is forgotten.
+	member := func() kmsg.DescribeGroupsResponseGroupMember {
+		r := kmsg.NewPtrDescribeGroupsRequest()
+		r.Groups = []string{"g"}
+		return static.request(r).(*kmsg.DescribeGroupsResponse).Groups[0].Members[0]
+	}
+	if r := static.sync(1, first.MemberID, &instance, map[string]string{first.MemberID: "share"}); r.ErrorCode != 0 {
+		t.Fatalf("sync: %+v", r)
+	}
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group, leave.MemberID = "g", given.MemberID
+	if r := static.request(leave).(*kmsg.LeaveGroupResponse); r.ErrorCode != 0 {
+		t.Fatalf("who was given an id leaves: %+v", r)
+	}
+	for i, want := range []string{"share", ""} {
+		static.sendJoin(5, first.MemberID, &instance, time.Minute, fmt.Sprint(i))
+		if r := static.joined(5); r.ErrorCode != 0 || r.Generation != int32(2+i) {
+			t.Fatalf("join anew: %+v", r)
+		}
+		if m := member(); string(m.MemberAssignment) != want {
+			t.Errorf("after %d joins anew it is told to have %q, want %q", i+1, m.MemberAssignment, want)
+		}
+	}
+}
+
+// TestBecomesStatic has a member of a group of KIP-848 join again with an instance id, by which it is known from then on.
+func TestBecomesStatic(t *testing.T) {
+	b := open(t, consumerConfig(t))
+	makeTopic(t, b, "flows")
+	instance := "one"
+	m := &rawMember{t: t, cl: client(t, b), id: "m"}
+	static := func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.InstanceID = &instance }
+	m.heartbeat(nil)
+	if r := m.heartbeat(static); r.ErrorCode != 25 {
+		t.Errorf("an instance nobody knows: error %d", r.ErrorCode)
+	}
+	for _, instance = range []string{"one", "two"} {
+		m.epoch = 0
+		if r := m.heartbeat(static); r.ErrorCode != 0 {
+			t.Fatalf("joins again as %s: %+v", instance, r)
+		}
+		if r := m.heartbeat(static); r.ErrorCode != 0 {
+			t.Errorf("%s goes on: error %d", instance, r.ErrorCode)
+		}
+		if d := describeNext(t, m.cl, "g"); len(d.Members) != 1 || d.Members[0].InstanceID == nil || *d.Members[0].InstanceID != instance {
+			t.Errorf("described as %+v", d)
+		}
+	}
+}
+
+// TestWhatIsAnswered holds answers without an error against those of Apache Kafka.
+func TestWhatIsAnswered(t *testing.T) {
+	b := open(t, testConfig(t))
+	makeTopic(t, b, "a")
+	c := rawDial(t, b)
+	page := kmsg.NewPtrDescribeTopicPartitionsRequest()
+	page.ResponsePartitionLimit = 1
+	for _, name := range []string{"a", "none"} {
+		q := kmsg.NewDescribeTopicPartitionsRequestTopic()
+		q.Topic = name
+		page.Topics = append(page.Topics, q)
+	}
+	if r := c.request(page).(*kmsg.DescribeTopicPartitionsResponse); len(r.Topics) != 1 || r.NextCursor == nil {
+		t.Errorf("a page that is full: %+v", r)
+	}
+	controllers := kmsg.NewPtrDescribeClusterRequest()
+	controllers.SetVersion(1)
+	controllers.EndpointType, controllers.IncludeClusterAuthorizedOperations = 2, true
+	if r := c.request(controllers).(*kmsg.DescribeClusterResponse); r.ErrorCode != 114 || r.ClusterAuthorizedOperations != -1<<31 {
+		t.Errorf("what may be done to a cluster that is not described: %+v", r)
+	}
+	configs, q := kmsg.NewPtrDescribeConfigsRequest(), kmsg.NewDescribeConfigsRequestResource()
+	configs.SetVersion(4)
+	q.ResourceType, q.ResourceName = kmsg.ConfigResourceTypeBroker, "1"
+	configs.Resources = append(configs.Resources, q)
+	want := map[string]kmsg.ConfigType{
+		"node.id": kmsg.ConfigTypeInt, "num.partitions": kmsg.ConfigTypeInt, "offsets.topic.replication.factor": kmsg.ConfigTypeShort, "connections.max.idle.ms": kmsg.ConfigTypeLong,
+		"delete.topic.enable": kmsg.ConfigTypeBoolean, "listeners": kmsg.ConfigTypeList, "compression.type": kmsg.ConfigTypeString, "log.segment.bytes": kmsg.ConfigTypeInt,
+	}
+	numbers := []kmsg.ConfigType{kmsg.ConfigTypeShort, kmsg.ConfigTypeInt, kmsg.ConfigTypeLong}
+	for _, e := range c.request(configs).(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
+		typ, known := want[e.Name]
+		if known && e.ConfigType != typ {
+			t.Errorf("%s is of type %v, want %v", e.Name, e.ConfigType, typ)
+		}
+		if _, err := strconv.ParseInt(*e.Value, 10, 64); (err == nil) != slices.Contains(numbers, e.ConfigType) {
+			t.Errorf("%s=%s is of type %v", e.Name, *e.Value, e.ConfigType)
+		}
+		delete(want, e.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("not told: %v", want)
 	}
 }
 

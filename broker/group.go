@@ -262,20 +262,27 @@ func (g *group) prepare() {
 		return
 	}
 	for _, m := range g.members {
-		m.synced = false // it has its share until it gets another
+		m.synced = false
+		if g.state == groupCompleting {
+			m.assignment = nil // else it has its share until it gets another
+		}
 		g.answerSync(m, codeRebalanceInProgress)
 	}
 	g.saving = false
 	delay := g.gs.b.cfg.GroupInitialRebalanceDelay
 	g.delayUntil = time.Time{}
-	if g.state == groupEmpty && delay > 0 {
+	first := g.state == groupEmpty
+	g.enter(groupPreparing)
+	switch {
+	case first && delay > 0:
 		g.delayUntil = time.Now().Add(g.longestRebalance())
 		g.newcomers = false
-		g.enter(groupPreparing)
 		g.arm(min(delay, g.longestRebalance()), g.initialDelayOver)
 		return
+	case first: // it waits for nobody, not even for one that has been given a member id
+		g.complete()
+		return
 	}
-	g.enter(groupPreparing)
 	g.arm(g.longestRebalance(), g.complete)
 	g.completeIfAll()
 }

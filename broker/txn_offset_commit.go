@@ -23,6 +23,7 @@ func serveTxnOffsetCommit(rq *request, m kmsg.Request) error {
 	now := time.Now().UnixMilli()
 	resp := kmsg.NewPtrTxnOffsetCommitResponse()
 	commits := make(offsetCommits)
+	toCoordinator := false // which looks at the producer before it looks at the metadata
 	for i := range req.Topics {
 		q := &req.Topics[i]
 		rt := kmsg.NewTxnOffsetCommitResponseTopic()
@@ -36,7 +37,9 @@ func serveTxnOffsetCommit(rq *request, m kmsg.Request) error {
 			if rq.version < 2 {
 				c.epoch = -1
 			}
-			rp.ErrorCode = int16(commits.take(t, unknown, qp.Partition, c, qp.Metadata))
+			taken := commits.take(t, unknown, qp.Partition, c, qp.Metadata)
+			toCoordinator = toCoordinator || taken == codeNone || taken == codeOffsetMetadataTooLarge
+			rp.ErrorCode = int16(taken)
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -45,7 +48,8 @@ func serveTxnOffsetCommit(rq *request, m kmsg.Request) error {
 		for i := range resp.Topics {
 			for j := range resp.Topics[i].Partitions {
 				rp := &resp.Topics[i].Partitions[j]
-				if rp.ErrorCode == 0 || c == codeTransactionalIDRefused || c == codeGroupAuthorization {
+				late := c != codeNone && code(rp.ErrorCode) == codeOffsetMetadataTooLarge
+				if rp.ErrorCode == 0 || c == codeTransactionalIDRefused || c == codeGroupAuthorization || late {
 					rp.ErrorCode = int16(c)
 				}
 				rq.code(code(rp.ErrorCode))
@@ -60,8 +64,10 @@ func serveTxnOffsetCommit(rq *request, m kmsg.Request) error {
 		done(codeTransactionalIDRefused)
 	case !rq.mayGroup(kmsg.ACLOperationRead, req.Group):
 		done(codeGroupAuthorization)
-	case len(commits) == 0:
+	case !toCoordinator:
 		done(codeNone)
+	case req.TransactionalID == "":
+		done(codeInvalidRequest)
 	default:
 		var joined logged
 		c := codeNone
@@ -115,7 +121,7 @@ func (b *Broker) commitInTxn(rq *request, req *kmsg.TxnOffsetCommitRequest, comm
 		return l, codeInvalidTxnState
 	}
 	known, refused := b.groups.with(req.Group, req.Generation < 0, func(g *group) {
-		if c = g.mayCommitInTxn(req); c != codeNone {
+		if c = g.mayCommitInTxn(req); c != codeNone || len(commits) == 0 {
 			return
 		}
 		records := make([]record, 0, len(commits))
