@@ -43,7 +43,7 @@ var meant = []meantDifference{
 	{regexp.MustCompile(`^AlterClientQuotas .Entries: ours .*, Kafka none`), "an entity that is there twice is told of twice"},
 	{regexp.MustCompile(`^ListConfigResources .ConfigResources`), "loggers cannot be changed"},
 	{regexp.MustCompile(`^ApiVersions .(SupportedFeatures|FinalizedFeatures|FinalizedFeaturesEpoch): `), "features of other things"},
-	{regexp.MustCompile(`^Produce .Topics.Partitions.ErrorCode: ours 2, Kafka 87`), "a batch that breaks off is a corrupt one"},
+	{regexp.MustCompile(`^Produce .Topics.Partitions.ErrorCode: ours (2|120), Kafka 87`), "a batch that breaks off is a corrupt one"},
 	{regexp.MustCompile(`^Produce .Topics.Partitions.ErrorCode: ours \d+, Kafka 53`), "one partition without a right to its transaction, all refused"},
 	{regexp.MustCompile(`^OffsetCommit .Topics: ours none, Kafka `), "topics without partitions"},
 	{regexp.MustCompile(`^AlterUserSCRAMCredentials .Results.ErrorCode: ours 93, Kafka 92`), "what is said first of several faults"},
@@ -58,6 +58,8 @@ var meant = []meantDifference{
 	{regexp.MustCompile(`^JoinGroup .Protocol: ours "", Kafka null`), "a protocol without a name"},
 	{regexp.MustCompile(`^ListGroups .Groups: ours none, Kafka `), "a commit that is refused for its metadata makes a group there"},
 	{regexp.MustCompile(`^WriteTxnMarkers .Markers: ours , Kafka none`), "a marker for no partition"},
+	{regexp.MustCompile(`^TxnOffsetCommit .Topics.Partitions.ErrorCode: ours (42|49), Kafka 47`), "what is said first of several faults"},
+	{regexp.MustCompile(`^(DeleteRecords|OffsetCommit) .Topics(.Partitions)?: ours ("[^"]*", Kafka none|none, Kafka \d)`), "a topic that is there twice is told of twice"},
 	{regexp.MustCompile(`^DescribeACLs .ErrorCode: ours 42, Kafka 0`), "a filter with what is none"},
 }
 

@@ -52,6 +52,7 @@ group.consumer.min.assignment.interval.ms=0
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 controller.quorum.append.linger.ms=0
+log.initial.task.delay.ms=3600000
 `
 
 func comparableConfig(t *testing.T) broker.Config {

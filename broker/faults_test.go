@@ -331,6 +331,18 @@ func TestWhatIsAnswered(t *testing.T) {
 	if r := c.request(page).(*kmsg.DescribeTopicPartitionsResponse); len(r.Topics) != 1 || r.NextCursor == nil {
 		t.Errorf("a page that is full: %+v", r)
 	}
+	metadata, mt, name := kmsg.NewPtrMetadataRequest(), kmsg.NewMetadataRequestTopic(), "a"
+	metadata.SetVersion(12)
+	mt.Topic, mt.TopicID = &name, [16]byte{1}
+	metadata.Topics = append(metadata.Topics, mt)
+	if r := c.request(metadata).(*kmsg.MetadataResponse).Topics[0]; r.ErrorCode != 100 || r.Topic != nil {
+		t.Errorf("a topic by its name and an id there is none of: %+v", r)
+	}
+	metadata.SetVersion(10)
+	name, metadata.Topics[0].TopicID, metadata.IncludeTopicAuthorizedOperations = "none", [16]byte{}, true
+	if r := c.request(metadata).(*kmsg.MetadataResponse).Topics[0]; r.ErrorCode != 3 || r.AuthorizedOperations != 3576 {
+		t.Errorf("what may be done to a topic there is none of: %+v", r)
+	}
 	controllers := kmsg.NewPtrDescribeClusterRequest()
 	controllers.SetVersion(1)
 	controllers.EndpointType, controllers.IncludeClusterAuthorizedOperations = 2, true

@@ -52,19 +52,20 @@ func serveMetadata(rq *request, m kmsg.Request) error {
 	return nil
 }
 
-// metadataTopic answers for one topic, asked for by name or, from version 10 on, by id.
+// metadataTopic answers for one topic, asked for by name or, from version 10 on, by id; what has both is asked for by its id.
 func (rq *request) metadataTopic(q *kmsg.MetadataRequestTopic, create, operations bool) kmsg.MetadataResponseTopic {
 	b := rq.broker()
 	rt := kmsg.NewMetadataResponseTopic()
 	rt.Topic, rt.TopicID = q.Topic, q.TopicID
 	rt.AuthorizedOperations = noOperations
 	var t *topic
-	if q.Topic == nil {
+	if q.Topic == nil || q.TopicID != [16]byte{} {
 		if t = b.topics.getID(q.TopicID); t == nil {
-			rt.ErrorCode = int16(codeUnknownTopicID)
+			rt.Topic, rt.ErrorCode = nil, int16(codeUnknownTopicID)
 			return rt
 		}
 		if !rq.mayTopic(kmsg.ACLOperationDescribe, t.name) { // its id is no secret, its name is
+			rt.Topic = nil
 			rt.ErrorCode = int16(codeTopicAuthorization)
 			return rt
 		}
@@ -86,6 +87,7 @@ func (rq *request) metadataTopic(q *kmsg.MetadataRequestTopic, create, operation
 		}
 	}
 	if t == nil {
+		rt.AuthorizedOperations = rq.operations(operations, kmsg.ACLResourceTypeTopic, *q.Topic)
 		rt.ErrorCode = int16(noTopic(*q.Topic).code)
 		return rt
 	}

@@ -203,11 +203,6 @@ func produceTo(rq *request, t *topic, index int32, records []byte, acks int16, t
 		c.produceRejected.Add(1)
 		return r
 	}
-	if len(records) >= 8 && binary.BigEndian.Uint64(records) != 0 {
-		c.produceRejected.Add(1)
-		r.code, r.text = codeInvalidRecord, "the base offset of a batch to append is 0"
-		return r
-	}
 	o := commitlog.AppendOptions{MayCallBack: true}
 	if transactional(records) {
 		var in *txn
@@ -217,6 +212,11 @@ func produceTo(rq *request, t *topic, index int32, records []byte, acks int16, t
 		}
 		defer in.mu.RUnlock()
 		o = commitlog.AppendOptions{AllowTransactional: true}
+	}
+	if len(records) >= 8 && binary.BigEndian.Uint64(records) != 0 {
+		c.produceRejected.Add(1)
+		r.code, r.text = codeInvalidRecord, "the base offset of a batch to append is 0"
+		return r
 	}
 	info, err := part.log.Append(records, o)
 	if err != nil {
