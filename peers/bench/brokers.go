@@ -430,7 +430,7 @@ func (b *bench) throughput(ctx context.Context, libs string) error {
 	peak := make([][]float64, len(peers))
 	for _, s := range wanted {
 		results := make([][]brokerResult, len(peers))
-		var bare []float64
+		var bare, stored []float64
 		for round := range b.rounds {
 			size := b.gigabytes * s.share * 1e9
 			for turn := range peers {
@@ -440,6 +440,11 @@ func (b *bench) throughput(ctx context.Context, libs string) error {
 					return err
 				}
 				bare = append(bare, cpu.Seconds()/size*1e9)
+				u, err := b.storeBare(ctx, &s, int64(size))
+				if err != nil {
+					return err
+				}
+				stored = append(stored, u.cpu.Seconds()/size*1e9)
 				i := (round + turn) % len(peers)
 				k := peers[i]
 				r, err := b.produceAndConsume(ctx, k, libs, s, size, k.own())
@@ -450,7 +455,7 @@ func (b *bench) throughput(ctx context.Context, libs string) error {
 				peak[i] = append(peak[i], float64(max(r.produce.peak, r.consume.peak)))
 			}
 		}
-		b.reportBroker(s, peers, results, spreadOf(bare))
+		b.reportBroker(s, peers, results, spreadOf(bare), spreadOf(stored))
 	}
 	for i, k := range peers {
 		if k.own() {
@@ -597,7 +602,7 @@ func (k *brokerProcess) consume(ctx context.Context, topic string, records int64
 }
 
 // reportBroker prints what came of a shape.
-func (b *bench) reportBroker(s shape, peers []*brokerProcess, results [][]brokerResult, bare spread) {
+func (b *bench) reportBroker(s shape, peers []*brokerProcess, results [][]brokerResult, bare, stored spread) {
 	fmt.Printf("\nBrokers: %s, acks=all, partitions: %d, data in memory\n", s.name, s.partitions)
 	t := newTable()
 	fmt.Fprintln(t, "  \tproduce, CPU s per GB\tconsume, CPU s per GB\tpeak MB\tproduce, times Kafka's work per CPU s\tconsume")
@@ -636,6 +641,7 @@ func (b *bench) reportBroker(s shape, peers []*brokerProcess, results [][]broker
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%.0f\t%s\t%s\n", k.name, spreadOf(produce[i]), spreadOf(consume[i]), spreadOf(peak).max, more, read)
 	}
 	fmt.Fprintf(t, "  writing a file; sendfile\t%s\t%s\n", bare, spreadOf(floors))
+	fmt.Fprintf(t, "  receiving, CRC and writing, nothing else\t%s\n", stored)
 	fmt.Fprintf(t, "  sendfile, not paced\t\t%s\n", spreadOf(unpaced))
 	t.Flush()
 }

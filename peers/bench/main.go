@@ -44,6 +44,8 @@ func main() {
 			part = func() error { return runFloor(arg) }
 		case sendfileCommand:
 			part = func() error { return serveFiles(arg) }
+		case storeCommand:
+			part = func() error { return storeAll(arg) }
 		}
 	}
 	if err := part(); err != nil {

@@ -114,20 +114,11 @@ func serveFiles(arg string) error {
 		return err
 	}
 	defer l.Close()
-	c, err := l.Accept()
-	if err != nil {
-		return err
-	}
-	socket, err := c.(*net.TCPConn).File()
+	fd, socket, err := acceptBlocking(l)
 	if err != nil {
 		return err
 	}
 	defer socket.Close()
-	c.Close()
-	fd := socket.Fd()
-	if err := unix.SetNonblock(int(fd), false); err != nil {
-		return err
-	}
 	var from []uintptr
 	var left []int64
 	for _, name := range wanted.Files {
