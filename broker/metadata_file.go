@@ -109,7 +109,15 @@ func (m *metadataFile) apply(e metadataEntry) {
 	m.table[e.metadataKey] = e.Value
 }
 
-// each calls f for everything of one kind.
+// get returns what stands for a key, and whether anything does.
+func (m *metadataFile) get(kind, key string) (json.RawMessage, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.table[metadataKey{kind, key}]
+	return v, ok
+}
+
+// each calls f for everything of one kind. f may not use the file.
 func (m *metadataFile) each(kind string, f func(key string, value json.RawMessage) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func openMetadata(t testing.TB, dir string) *metadataFile {
@@ -30,6 +31,36 @@ func tableOf(m *metadataFile) map[string]string {
 		out[k.Kind+"/"+k.Key] = string(v)
 	}
 	return out
+}
+
+// TestMetadataShared: logs are made while something else is changed.
+func TestMetadataShared(t *testing.T) {
+	m := openMetadata(t, t.TempDir())
+	if err := m.put(kindTopic, "flows", storedTopic{Configs: map[string]string{"retention.ms": "7000"}}); err != nil {
+		t.Fatal(err)
+	}
+	config := configOf(&Config{}, m)
+	changed := make(chan error)
+	go func() {
+		var err error
+		for i := 0; i < 100 && err == nil; i++ {
+			err = m.put(kindQuota, fmt.Sprint(i), i)
+		}
+		changed <- err
+	}()
+	for {
+		if c, ok := config("flows"); !ok || c.RetentionAge != 7*time.Second {
+			t.Fatalf("%v, %+v", ok, c)
+		}
+		select {
+		case err := <-changed:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
+	}
 }
 
 // TestMetadataModel holds the file against a map over many changes and openings.

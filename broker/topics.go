@@ -164,10 +164,10 @@ func (ts *topics) list() []*topic {
 	return all
 }
 
-// configOf tells the data directory, before there is a registry, how a log it recovers is configured.
+// configOf tells the data directory, before there is a registry and whenever a log is made, how it is configured.
 func configOf(cfg *Config, meta *metadataFile) func(string) (commitlog.LogConfig, bool) {
 	return func(name string) (commitlog.LogConfig, bool) {
-		raw, ok := meta.table[metadataKey{kindTopic, name}]
+		raw, ok := meta.get(kindTopic, name)
 		var st storedTopic
 		if !ok || json.Unmarshal(raw, &st) != nil {
 			return commitlog.LogConfig{}, false
