@@ -222,8 +222,7 @@ func (p *pair) step(req kmsg.Request) kmsg.Response {
 		}
 		diffs = p.compare(req, resp, err, k.resp, k.err)
 	}
-	for path, code := range answerCodes(resp) {
-		_ = path
+	for _, code := range answerCodes(resp) {
 		if p.codes[name] == nil {
 			p.codes[name] = map[int16]int{}
 		}

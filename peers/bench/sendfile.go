@@ -50,32 +50,12 @@ func (b *bench) sendFiles(ctx context.Context, pattern string, unpaced bool) (us
 		}
 		left = append(left, st.Size())
 	}
-	port, err := freePort()
-	if err != nil {
-		return usage{}, err
-	}
-	arg, err := json.Marshal(floorFiles{address(port), files, unpaced})
-	if err != nil {
-		return usage{}, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return usage{}, err
-	}
-	p, err := b.start("sendfile", nil, self, sendfileCommand, string(arg))
+	p, c, err := b.bareServer(ctx, sendfileCommand, func(address string) any { return floorFiles{address, files, unpaced} })
 	if err != nil {
 		return usage{}, err
 	}
 	defer p.stop()
-	var c net.Conn
-	if err := await(ctx, p, 10*time.Second, "accept connections", func() bool {
-		c, err = net.Dial("tcp", address(port))
-		return err == nil
-	}); err != nil {
-		return usage{}, err
-	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	answer := make([]byte, len(files)*fetchPartitionBytes)
 	before := p.usage()
 	for {
@@ -96,6 +76,36 @@ func (b *bench) sendFiles(ctx context.Context, pattern string, unpaced bool) (us
 		}
 	}
 	return p.usage().since(before), nil
+}
+
+// bareServer starts this program as a bare server, and connects to it. arg is what it is told of its work.
+func (b *bench) bareServer(ctx context.Context, command string, arg func(address string) any) (*process, net.Conn, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, nil, err
+	}
+	told, err := json.Marshal(arg(address(port)))
+	if err != nil {
+		return nil, nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := b.start(command, nil, self, command, string(told))
+	if err != nil {
+		return nil, nil, err
+	}
+	var c net.Conn
+	if err := await(ctx, p, 10*time.Second, "accept connections", func() bool {
+		c, err = net.Dial("tcp", address(port))
+		return err == nil
+	}); err != nil {
+		p.stop()
+		return nil, nil, err
+	}
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	return p, c, nil
 }
 
 // serveFiles is the server. It has one thread, which blocks in system calls that the

@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -38,33 +37,14 @@ const storePiece = 128 << 10
 
 // storeBare has a bare server store so many bytes, and returns what that cost it.
 func (b *bench) storeBare(ctx context.Context, s *shape, size int64) (usage, error) {
-	port, err := freePort()
-	if err != nil {
-		return usage{}, err
-	}
-	order := storeOrder{address(port), b.data, int(s.partitions), min(int(s.batch), storePiece), size}
-	arg, err := json.Marshal(order)
-	if err != nil {
-		return usage{}, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return usage{}, err
-	}
-	p, err := b.start("store", nil, self, storeCommand, string(arg))
+	p, c, err := b.bareServer(ctx, storeCommand, func(address string) any {
+		return storeOrder{address, b.data, int(s.partitions), min(int(s.batch), storePiece), size}
+	})
 	if err != nil {
 		return usage{}, err
 	}
 	defer p.stop()
-	var c net.Conn
-	if err := await(ctx, p, 10*time.Second, "accept connections", func() bool {
-		c, err = net.Dial("tcp", order.Address)
-		return err == nil
-	}); err != nil {
-		return usage{}, err
-	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	block := make([]byte, 1_000_000)
 	before := p.usage()
 	for left := size; left > 0 && err == nil; left -= int64(len(block)) {
